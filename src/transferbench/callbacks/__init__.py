@@ -1,0 +1,1 @@
+"""What watches a fit: checkpoints, progress, curves, online kNN."""

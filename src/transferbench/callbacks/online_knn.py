@@ -1,0 +1,53 @@
+"""kNN accuracy of the backbone's features while it trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+
+from transferbench.features.extract import extract
+from transferbench.probes.knn import knn_predict
+
+
+class OnlineKnn(Callback):
+    """Every ``every_epochs`` epochs, classify held-out images by the nearest training features: ``val/knn``.
+
+    At most ``images`` training and ``images`` held-out ones take part, evenly spaced over each set; rank 0 does it.
+    """
+
+    def __init__(self, every_epochs: int = 5, images: int = 2000, k: int = 20, temperature: float = 0.07) -> None:
+        self.every_epochs = every_epochs
+        self.images = images
+        self.k = k
+        self.temperature = temperature
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Extract, classify and log, when the epoch's turn has come."""
+        if trainer.sanity_checking or (trainer.current_epoch + 1) % self.every_epochs:
+            return
+        accuracy = self._accuracy(trainer, pl_module) if trainer.is_global_zero else 0.0
+        pl_module.log("val/knn", accuracy, rank_zero_only=True)
+
+    def _accuracy(self, trainer: Trainer, pl_module: Any) -> float:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        train, test = (
+            extract(
+                pl_module.backbone,
+                images,
+                data.evaluation_transform(),
+                device=str(pl_module.device),
+                positions=evenly_spaced(len(images), self.images),
+            )
+            for images in (data.splits.train, data.splits.test)
+        )
+        predicted = knn_predict(train.x, train.y, test.x, k=self.k, temperature=self.temperature)
+        return float(np.mean(predicted == test.y))
+
+
+def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
+    """Return at most ``most`` positions spread evenly over ``range(length)``."""
+    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))

@@ -1,0 +1,89 @@
+"""One bar for the whole fit: epoch, loss, images a second, time left."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+
+
+class Progress(ProgressBar):
+    """A rich progress bar over all steps; where the output is no terminal, one line for each tenth of the epochs."""
+
+    def __init__(self, refresh_seconds: float = 0.2) -> None:
+        super().__init__()
+        self.refresh_seconds = refresh_seconds
+        self.console = Console()
+        self._bar: Bar | None = None
+        self._images, self._since, self._drawn = 0, 0.0, 0.0
+
+    def disable(self) -> None:
+        """Stay silent on this rank."""
+        self.console = Console(quiet=True)
+
+    def enable(self) -> None:
+        """Speak again."""
+        self.console = Console()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the bar where the fit stands."""
+        self._images, self._since, self._epoch_images = 0, time.monotonic(), 0
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[facts]}"),
+            )
+            self._bar = Bar(*columns, TimeRemainingColumn(), console=self.console)
+            total = int(trainer.estimated_stepping_batches)
+            self._task = self._bar.add_task("training", total=total, completed=trainer.global_step, facts="")
+            self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the images and move the bar, a few times a second."""
+        self._images += batch_length(batch) * trainer.world_size
+        now = time.monotonic()
+        if self._bar is not None and now - self._drawn > self.refresh_seconds:
+            self._drawn = now
+            self._bar.update(self._task, completed=trainer.global_step, facts=self._facts(trainer))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Print a line, where there is no bar to look at."""
+        epochs = trainer.max_epochs or 1
+        if self._bar is None and ((trainer.current_epoch + 1) % max(1, epochs // 10) == 0):
+            spent = time.monotonic() - self._since
+            left = spent / max(self._images, 1) * self._remaining(trainer, batch_images=self._images)
+            self.console.print(
+                f"epoch {trainer.current_epoch + 1}/{epochs}  {self._facts(trainer)}  {left:.0f} s left",
+                highlight=False,
+            )
+
+    def _remaining(self, trainer: Trainer, batch_images: int) -> float:
+        done = max(trainer.global_step, 1)
+        return batch_images * (int(trainer.estimated_stepping_batches) - done) / done
+
+    def _facts(self, trainer: Trainer) -> str:
+        rate = self._images / max(time.monotonic() - self._since, 1e-9)
+        values = trainer.callback_metrics
+        shown = [
+            f"{key.split('/')[-1]} {float(values[key]):.3f}" for key in ("train/loss", "val/top1") if key in values
+        ]
+        return "  ".join([*shown, f"{rate:.0f} images/s"])
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def batch_length(batch: Any) -> int:
+    """Return the number of images of a ``(crops, labels)`` batch."""
+    return len(batch[-1])

@@ -1,0 +1,148 @@
+"""Find every mistake in a resolved configuration before anything is built."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from transferbench.build import locate
+from transferbench.errors import UserError
+
+
+def check(config: Mapping[str, Any], scale_keys: Sequence[str] = ()) -> None:
+    """Check targets, their keywords and simple types over the whole of ``config``.
+
+    Raises:
+        UserError: with one line for each problem found.
+    """
+    problems = [*problems_of(config), *_scale_problems(config.get("scale"), scale_keys)]
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def problems_of(node: Any, path: str = "") -> Iterator[str]:
+    """Yield one sentence for each problem at or below ``node``, which stands at the dotted ``path``."""
+    if isinstance(node, list):
+        for index, item in enumerate(node):
+            yield from problems_of(item, f"{path}[{index}]")
+    if not isinstance(node, Mapping):
+        return
+    if "_target_" in node:
+        yield from _target_problems(node, path)
+    for key, value in node.items():
+        yield from problems_of(value, f"{path}.{key}" if path else str(key))
+
+
+def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
+    try:
+        target = locate(str(node["_target_"]))
+    except UserError as error:
+        yield f"{path}._target_: {error}"
+        return
+    name = f"{node['_target_']}"
+    accepted = inspect.signature(target).parameters
+    hints = _hints(target)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    given = {str(key): value for key, value in node.items() if key not in {"_target_", "_partial_"}}
+    for key, value in given.items():
+        if key not in accepted and not open_ended:
+            yield f"{path}.{key}: {name} takes no {key!r}{did_you_mean(key, accepted)}"
+        elif key in hints and not fits(value, hints[key]):
+            yield f"{path}.{key}: {name} expects {_readable(hints[key])}, found {value!r}"
+    if not node.get("_partial_"):
+        for key, parameter in accepted.items():
+            named = parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+            if named and parameter.default is parameter.empty and key not in given:
+                yield f"{path}: {name} needs {key!r}; set {path}.{key}=..."
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    """Return the resolved type hints of a callable's arguments, none where they cannot be resolved."""
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):
+        return {}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a plain value can be meant for ``hint``; hints beyond plain types accept everything."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in {typing.Union, types.UnionType}:
+        return any(fits(value, argument) for argument in arguments)
+    if origin is Literal:
+        return value in arguments
+    if isinstance(value, dict) and "_target_" in value:
+        return hint not in {int, float, bool, str}
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if hint is type(None):
+        return value is None
+    return _fits_container(value, origin or hint, arguments)
+
+
+def _fits_container(value: Any, origin: Any, arguments: tuple[Any, ...]) -> bool:
+    if not inspect.isclass(origin) or origin is object:
+        return True
+    if issubclass(origin, (list, tuple)) or origin in {typing.Sequence, Sequence}:
+        inner = arguments[0] if arguments else Any
+        return isinstance(value, (list, tuple)) and all(fits(item, inner) for item in value)
+    if issubclass(origin, Mapping):
+        inner = arguments[1] if len(arguments) == 2 else Any
+        return isinstance(value, Mapping) and all(fits(item, inner) for item in value.values())
+    if issubclass(origin, os.PathLike):
+        return isinstance(value, str)
+    return True
+
+
+def _readable(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    return hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint).replace("typing.", "")
+
+
+def did_you_mean(word: str, known: typing.Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the known word nearest to ``word``, or an empty string."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _scale_problems(scale: Any, known: Sequence[str]) -> Iterator[str]:
+    if isinstance(scale, Mapping) and known:
+        for key in scale:
+            if key not in known:
+                yield f"scale.{key}: no component reads it{did_you_mean(str(key), known)}"
+
+
+def check_devices(trainer: Mapping[str, Any]) -> None:
+    """Refuse more devices than the machine has.
+
+    Raises:
+        UserError: ``trainer.devices`` or ``trainer.accelerator`` names what is not there.
+    """
+    import torch
+
+    accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", 1)
+    cuda = torch.cuda.device_count()
+    if accelerator in {"gpu", "cuda"} and cuda == 0:
+        raise UserError(
+            f"trainer.accelerator={accelerator}: this machine has no CUDA device; set trainer.accelerator=cpu"
+        )
+    on_cuda = accelerator in {"gpu", "cuda"} or (accelerator == "auto" and cuda > 0)
+    available, kind = (cuda, "CUDA device(s)") if on_cuda else (os.cpu_count() or 1, "CPU core(s)")
+    wanted = len(devices) if isinstance(devices, list) else devices
+    if isinstance(wanted, int) and (wanted > available or wanted == 0):
+        raise UserError(
+            f"trainer.devices={wanted}: this machine has {available} {kind}; set trainer.devices={available}"
+        )

@@ -1,0 +1,177 @@
+"""Checkpoints that open without the framework: plain values in, plain ``nn.Module`` out."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import transferbench
+from transferbench.build import NETWORK_TARGETS, build
+from transferbench.errors import UserError
+from transferbench.outputs import checkpoint_in
+from transferbench.storage import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from lightning import LightningModule
+
+KEY = "transferbench"
+"""The checkpoint's entry of ours: {"version", "config", "classes", "class_names"}."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a configuration's model and head become."""
+
+    backbone: nn.Module
+    head: nn.Module | None
+
+
+class Network(nn.Module):
+    """A trained network: ``backbone`` maps images to features, ``head`` features to logits (None where there is none).
+
+    ``class_names`` are the readable names of the logits' classes.
+    """
+
+    def __init__(self, parts: Parts, class_names: Sequence[str]) -> None:
+        super().__init__()
+        self.backbone = parts.backbone
+        self.head = parts.head
+        self.class_names = tuple(class_names)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features (B, width) of ``images`` (B, 3, H, W), uint8 or float in [0, 1]."""
+        features: Tensor = self.backbone(images)
+        return features
+
+
+def build_parts(config: Mapping[str, Any], classes: int, allowed: Sequence[str] | None = None) -> Parts:
+    """Build the backbone, and the head for its width and ``classes``."""
+    backbone = build(config["model"], allowed)
+    head = build(config["head"], allowed)(width=backbone.width, classes=classes) if config.get("head") else None
+    return Parts(backbone, head)
+
+
+def snapshot(config: Mapping[str, Any], classes: Sequence[str], class_names: Sequence[str]) -> dict[str, Any]:
+    """Return what every checkpoint carries so that it can be opened again: plain containers only."""
+    facts = {"config": dict(config), "classes": list(classes), "class_names": list(class_names)}
+    return {"version": transferbench.__version__, **facts}
+
+
+def read(path: Path | str) -> dict[str, Any]:
+    """Read a checkpoint of ours, without running any code it may contain.
+
+    Raises:
+        UserError: the file is missing, corrupt, or not a checkpoint of this package.
+    """
+    file = checkpoint_in(path)
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).split("\n", 1)[0][:160]
+        raise UserError(
+            f"{file} cannot be read as a checkpoint: it is truncated, corrupt or unsafe ({reason})"
+        ) from error
+    if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
+        raise UserError(
+            f"{file} is not a checkpoint of transferbench; name a run folder or a file from its checkpoints/"
+        )
+    return content
+
+
+def load(path: Path | str, trusted: Sequence[str] = ()) -> Network:
+    """Return the network of a run folder or a checkpoint file, in eval mode, on the CPU.
+
+    Works where Hydra, OmegaConf and Lightning are not installed. ``trusted`` names further packages, with a dot at the
+    end, whose classes the file may build (``["my_package."]``).
+
+    Raises:
+        UserError: the file cannot be read, names foreign classes, or its weights do not fit its own configuration.
+    """
+    content = read(path)
+    facts = content[KEY]
+    parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]), (*NETWORK_TARGETS, *trusted))
+    network = Network(parts, facts["class_names"])
+    wanted = {k: v for k, v in content["state_dict"].items() if k.startswith(("backbone.", "head."))}
+    load_weights(network, wanted, str(path))
+    return network.eval()
+
+
+def unpretrained(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``config`` with the download of pretrained weights switched off: the checkpoint brings its own."""
+    model = dict(config["model"])
+    for key, off in (("pretrained", False), ("weights", None)):
+        if key in model:
+            model[key] = off
+    return {**config, "model": model}
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:
+    """Load ``weights`` into ``module``, all of them and nothing else.
+
+    Raises:
+        UserError: naming the keys that are missing, unexpected, or of another shape.
+    """
+    own = module.state_dict()
+    missing = [key for key in own if key not in weights]
+    unexpected = [key for key in weights if key not in own]
+    shapes = [
+        f"{key} is {tuple(weights[key].shape)}, not {tuple(own[key].shape)}"
+        for key in own
+        if key in weights and weights[key].shape != own[key].shape
+    ]
+    found = [
+        f"{title}: {', '.join(keys[:5])}{f' and {len(keys) - 5} more' if len(keys) > 5 else ''}"
+        for title, keys in (("missing", missing), ("unexpected", unexpected), ("another shape", shapes))
+        if keys
+    ]
+    if found:
+        raise UserError(f"{source} does not fit this architecture: " + "; ".join(found))
+    module.load_state_dict(dict(weights))
+
+
+def load_task(path: Path | str) -> LightningModule:
+    """Return the LightningModule of a run, with its weights, to go on training or to validate.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    content = read(path)
+    facts = content[KEY]
+    parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]))
+    task: LightningModule = build(facts["config"]["task"])(backbone=parts.backbone, head=parts.head)
+    load_weights(task, content["state_dict"], str(path))
+    return task
+
+
+def export(path: Path | str, folder: Path | str) -> Path:
+    """Write the backbone alone as ``model.safetensors`` and ``config.json`` in timm's form; return the folder.
+
+    ``timm.create_model(architecture, num_classes=0, checkpoint_path=folder/model.safetensors)`` reads it.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    from safetensors.torch import save_file
+
+    network, target = load(path), Path(folder)
+    node = read(path)[KEY]["config"]["model"]
+    net = network.backbone.get_submodule("net")
+    with atomic_path(target / "model.safetensors") as part:
+        save_file({key: value.contiguous() for key, value in net.state_dict().items()}, part)
+    mean, std = (network.backbone.get_buffer(name).flatten().tolist() for name in ("mean", "std"))
+    record = {
+        "architecture": node.get("name", node["_target_"].rpartition(".")[2]),
+        "num_classes": 0,
+        "num_features": int(network.backbone.width),  # type: ignore[arg-type]
+        "pretrained_cfg": {"mean": mean, "std": std},
+        "model_args": {k: v for k, v in node.items() if k not in {"_target_", "name", "pretrained", "weights"}},
+    }
+    write_text(target / "config.json", json.dumps(record, indent=2) + "\n")
+    return target

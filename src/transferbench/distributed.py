@@ -1,0 +1,57 @@
+"""Collectives that are no-ops without a process group, so the same code runs on one device and on many."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def is_distributed() -> bool:
+    """Tell whether a process group stands."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def world_size() -> int:
+    """Return the number of processes that train together, 1 without a process group."""
+    return dist.get_world_size() if is_distributed() else 1
+
+
+def rank() -> int:
+    """Return this process's rank, 0 without a process group."""
+    return dist.get_rank() if is_distributed() else 0
+
+
+def is_main() -> bool:
+    """Tell whether this is rank 0."""
+    return rank() == 0
+
+
+@torch.no_grad()
+def gather(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Concatenate each of ``tensors`` (B, ...) over ranks, in rank order; batches may differ in length over ranks."""
+    if world_size() == 1:
+        return tensors
+    return tuple(_gather_one(tensor) for tensor in tensors)
+
+
+def _gather_one(tensor: Tensor) -> Tensor:
+    count = torch.tensor([tensor.shape[0]], device=tensor.device)
+    counts = [torch.zeros_like(count) for _ in range(world_size())]
+    dist.all_gather(counts, count)
+    lengths = [int(c.item()) for c in counts]
+    padded = tensor.new_zeros((max(lengths), *tensor.shape[1:]))
+    padded[: tensor.shape[0]] = tensor
+    pieces = [torch.zeros_like(padded) for _ in lengths]
+    dist.all_gather(pieces, padded.contiguous())
+    return torch.cat([piece[:length] for piece, length in zip(pieces, lengths)])
+
+
+@torch.no_grad()
+def reduce_sum(tensor: Tensor) -> Tensor:
+    """Return the sum of ``tensor`` over all ranks."""
+    if world_size() == 1:
+        return tensor
+    total = tensor.clone()
+    dist.all_reduce(total)
+    return total

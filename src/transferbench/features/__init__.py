@@ -1,0 +1,1 @@
+"""Features of images: from a frozen backbone, or from the picture alone."""

@@ -1,0 +1,143 @@
+"""Run a frozen backbone over an image set, once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL.Image import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from transferbench.data.image_set import ImageSet
+from transferbench.data.images import UnreadableImage
+from transferbench.errors import RunFailed, UserError
+
+log = logging.getLogger(__name__)
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Transform = Callable[[Image], Tensor]
+"""From an RGB picture to a ``(3, S, S)`` uint8 tensor, the same size for every picture."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of the readable images of a set, in its order."""
+
+    x: NDArray[np.float32]
+    """(N, D)"""
+    y: NDArray[np.int64]
+    """(N,) class indices."""
+    positions: NDArray[np.int64]
+    """(N,) where each row stands in the image set: ``range(N)`` unless images were unreadable."""
+
+
+class Pictures(Dataset[tuple[int, Tensor | None]]):
+    """The transformed pictures of an image set as ``(position, tensor)``; an unreadable one gives None."""
+
+    def __init__(self, images: ImageSet, transform: Transform, positions: NDArray[np.int64] | None = None) -> None:
+        self.images = images
+        self.transform = transform
+        self.positions = np.arange(len(images)) if positions is None else positions
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: int) -> tuple[int, Tensor | None]:
+        position = int(self.positions[index])
+        try:
+            return position, self.transform(self.images.image(position))
+        except UnreadableImage as error:
+            log.warning("left out of the evaluation: %s", error)
+            return position, None
+
+
+def _stack(samples: list[tuple[int, Tensor | None]]) -> tuple[Tensor, Tensor] | None:
+    readable = [(position, picture) for position, picture in samples if picture is not None]
+    if not readable:
+        return None
+    return torch.tensor([p for p, _ in readable]), torch.stack([picture for _, picture in readable])
+
+
+def batches(pictures: Pictures, batch_size: int, workers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield ``(positions (B,), pictures (B, 3, S, S) uint8)`` in order, without the unreadable images.
+
+    The loader has a generator of its own, so that an evaluation leaves torch's default one where training needs it.
+    """
+    loader = DataLoader(
+        pictures, batch_size, num_workers=workers, collate_fn=_stack, generator=torch.Generator().manual_seed(0)
+    )
+    return (batch for batch in loader if batch is not None)
+
+
+@contextmanager
+def frozen(backbone: nn.Module, device: str | torch.device) -> Iterator[None]:
+    """Put ``backbone`` in evaluation mode on ``device``; afterwards every module has its mode and device again."""
+    modes = {module: module.training for module in backbone.modules()}
+    first = next(chain(backbone.parameters(), backbone.buffers()), None)
+    home = torch.device("cpu") if first is None else first.device
+    try:
+        backbone.eval().to(device)
+        yield
+    finally:
+        backbone.to(home)
+        for module, training in modes.items():
+            module.training = training
+
+
+def autocast(device: str | torch.device, precision: Precision) -> torch.autocast:
+    """Return the autocast context of Lightning's word for a precision; ``32-true`` gives one that does nothing.
+
+    Raises ``UserError`` for another word.
+    """
+    if precision not in get_args(Precision):
+        raise UserError(f"precision={precision}: expected one of {', '.join(get_args(Precision))}")
+    dtype = torch.float16 if precision == "16-mixed" else torch.bfloat16
+    return torch.autocast(torch.device(device).type, dtype, enabled=precision != "32-true")
+
+
+def extract(
+    backbone: nn.Module,
+    images: ImageSet,
+    transform: Transform,
+    *,
+    batch_size: int = 256,
+    workers: int = 0,
+    device: str | torch.device = "cpu",
+    precision: Precision = "32-true",
+    positions: NDArray[np.int64] | None = None,
+) -> Features:
+    """Return ``backbone``'s features (N, D) of ``images``, in evaluation mode, each picture read once.
+
+    ``workers`` decode beside this process; 0 decodes in it, which is faster for a few thousand small pictures.
+    ``positions`` (P,) takes these images alone. Unreadable images are left out with a warning. Raises ``UserError``
+    when no image could be read and ``RunFailed`` when a feature is not finite.
+    """
+    rows, read = [], []
+    # frozen is the outermost: a module moved inside inference_mode could not be trained any more
+    with frozen(backbone, device), torch.inference_mode(), autocast(device, precision):
+        for where, pictures in batches(Pictures(images, transform, positions), batch_size, workers):
+            features = backbone(pictures.to(device, memory_format=torch.channels_last))
+            rows.append(features.float().cpu())
+            read.append(where)
+    return collect(images, [row.numpy() for row in rows], [where.numpy() for where in read])
+
+
+def collect(images: ImageSet, rows: list[NDArray[np.float32]], positions: list[NDArray[np.int64]]) -> Features:
+    """Join batches of features (B, D) and of positions (B,) in ``images``, and give them their labels.
+
+    Raises ``UserError`` without any row and ``RunFailed`` for a feature that is not finite.
+    """
+    if not rows:
+        raise UserError(f"none of the {len(images)} images could be read; expected at least one")
+    x, where = np.concatenate(rows), np.concatenate(positions)
+    if not np.isfinite(x).all():
+        raise RunFailed("the backbone's features hold values that are not finite: its training has diverged")
+    return Features(x, np.asarray(images.labels, dtype=np.int64)[where], where)

@@ -1,0 +1,1 @@
+"""Networks behind one contract: ``(B, 3, H, W)`` images in, ``(B, width)`` pooled features out."""

@@ -1,0 +1,195 @@
+"""The backbone: a network without its classifier, together with the mean and std it expects."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from transferbench.errors import UserError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the training images of ImageNet-1K, as torchvision publishes them
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Backbone(nn.Module):
+    """Normalise images and turn them into pooled features.
+
+    Args:
+        net: maps normalised images ``(B, 3, H, W)`` to features ``(B, width)``.
+        width: number of features.
+        mean: per channel, of images in [0, 1]; kept as the buffer ``mean`` of shape ``(3, 1, 1)``.
+        std: like ``mean``.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, net: nn.Module, width: int, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+    ) -> None:
+        super().__init__()
+        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+            raise UserError(f"model.mean={list(mean)}, model.std={list(std)}: expected three numbers each, std positive")
+        self.net = net
+        self.width = width
+        self.register_buffer("mean", torch.tensor(list(mean)).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor(list(std)).view(3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features ``(B, width)`` of ``(B, 3, H, W)`` images, uint8 or float in [0, 1]."""
+        if not images.is_floating_point():
+            images = images.to(self.mean.dtype) / 255
+        features: Tensor = self.net((images - self.mean) / self.std)
+        return features
+
+
+def timm_backbone(
+    name: str,
+    *,
+    pretrained: bool = False,
+    image_size: int | None = None,
+    channels: Sequence[int] | None = None,
+    layers: Sequence[int] | None = None,
+    drop_path: float = 0.0,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> Backbone:
+    """Build any timm model without its classifier.
+
+    Args:
+        name: timm's name, with or without a pretrained tag (``vit_small_patch16_224.augreg_in1k``).
+        pretrained: load timm's published weights (downloads them on first use).
+        image_size: side in pixels of the position embedding of transformers; they take other sizes too where timm can
+            interpolate (``dynamic_img_size``). Convolutional networks take every size and refuse this argument.
+        channels: width of each stage, for families that take it (ResNet: four numbers).
+        layers: blocks of each stage, for families that take it (ResNet: four numbers).
+        drop_path: stochastic depth rate of the last block.
+        mean: None for what timm's model expects.
+        std: None for what timm's model expects.
+
+    Raises:
+        UserError: for an unknown name, an argument that the model does not take, or weights that cannot be had.
+    """
+    import timm
+
+    if not timm.is_model(name):
+        raise unknown_model("timm", name, timm.list_models())
+    settings = {"img_size": image_size, "channels": channels, "layers": layers, "drop_path_rate": drop_path or None}
+
+    def create(**sizes: bool) -> nn.Module:
+        net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **settings, **sizes)
+        return net
+
+    try:
+        net = _with_any_size(create)
+    except TypeError as error:
+        raise UserError(f"model {name} does not take one of the arguments given: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"timm could not build {name} (pretrained={pretrained}): {_first_line(error)}") from error
+    expected = net.pretrained_cfg
+    width = getattr(net, "head_hidden_size", None) or net.num_features
+    return Backbone(
+        net, int(width), mean or expected.get("mean", IMAGENET_MEAN), std or expected.get("std", IMAGENET_STD)
+    )
+
+
+def _with_any_size(create: Callable[..., nn.Module]) -> nn.Module:
+    """Let transformers interpolate their position embedding; other families do not know the argument."""
+    try:
+        return create(dynamic_img_size=True)
+    except TypeError as error:
+        if "dynamic_img_size" not in str(error):
+            raise
+        return create()
+
+
+def torchvision_backbone(
+    name: str,
+    *,
+    weights: str | None = None,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> Backbone:
+    """Build a torchvision classification model whose last linear layer is replaced by the identity.
+
+    Args:
+        name: torchvision's name (``resnet50``, ``vit_b_16``, ``convnext_tiny``, ``vgg16``, ...).
+        weights: None for torchvision's random initialisation, or the name of published weights (``IMAGENET1K_V2``).
+        mean: of the images, per channel.
+        std: of the images, per channel.
+
+    Raises:
+        UserError: for an unknown name, unknown weights, weights that cannot be had, or a model without a linear layer
+            at its end.
+    """
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise unknown_model("torchvision", name, known)
+    published = [entry.name for entry in torchvision.models.get_model_weights(name)]
+    if weights is not None and weights != "DEFAULT" and weights not in published:
+        raise UserError(f"torchvision publishes no weights {weights} of {name}: expected one of {', '.join(published)}")
+    try:
+        net = torchvision.models.get_model(name, weights=weights)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"torchvision could not load weights {weights} of {name}: {_first_line(error)}") from error
+    return Backbone(net, _drop_classifier(net, name), mean, std)
+
+
+def _drop_classifier(net: nn.Module, name: str) -> int:
+    """Replace the last linear layer under ``fc``, ``head``, ``heads`` or ``classifier``; return its input width."""
+    for attribute in ("fc", "head", "heads", "classifier"):
+        part = getattr(net, attribute, None)
+        if part is None:
+            continue
+        linear = [(key, module) for key, module in part.named_modules() if isinstance(module, nn.Linear)]
+        if linear:
+            key, last = linear[-1]
+            net.set_submodule(f"{attribute}.{key}" if key else attribute, nn.Identity())
+            return last.in_features
+    raise UserError(f"torchvision's {name} does not end in a linear layer: choose a ResNet, ViT, ConvNeXt, VGG, ...")
+
+
+def resnet_small(
+    width: int = 64,
+    *,
+    layers: Sequence[int] = (2, 2, 2, 2),
+    stem_stride: int = 1,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+) -> Backbone:
+    """Build a ResNet for pictures of 24 to 96 pixels: basic blocks after a 3x3 stem without max-pooling.
+
+    The first convolution of He et al. (2015, section 4.2) for CIFAR, before the four stages of their ImageNet networks.
+
+    Args:
+        width: channels of the stem and of the first stage; the later ones have 2, 4 and 8 times as many.
+        layers: blocks of each stage; ``(2, 2, 2, 2)`` is ResNet-18.
+        stem_stride: 1 for 32-pixel pictures, 2 for 64.
+        mean: of the images, per channel.
+        std: of the images, per channel.
+    """
+    from timm.models.resnet import BasicBlock, ResNet
+
+    channels = [width * 2**stage for stage in range(len(layers))]
+    net = ResNet(BasicBlock, list(layers), num_classes=0, channels=channels)
+    stem = net.conv1.out_channels  # 64 whatever the width: the first block's shortcut projects it
+    net.conv1 = nn.Conv2d(3, stem, kernel_size=3, stride=stem_stride, padding=1, bias=False)
+    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
+    net.maxpool = nn.Identity()
+    return Backbone(net, channels[-1], mean, std)
+
+
+def unknown_model(library: str, name: str, known: Iterable[str]) -> UserError:
+    """Return the error for a ``name`` that ``library`` does not have, with the closest ones it has."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(close)}?" if close else f"see the list of models of {library}"
+    return UserError(f"model.name={name}: {library} has no such model; {hint}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""Pure functions of 3-D scenes: cameras and rays."""

@@ -1,0 +1,71 @@
+"""The report of one run: a single HTML file with everything inside, and its figures as PNG beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transferbench.report import sections
+from transferbench.report.facts import RunFacts
+from transferbench.report.figures import accuracy_figure, curve_figures
+from transferbench.report.markup import element, escaped, page
+from transferbench.report.pictures import crops_figure, neighbours_figure
+from transferbench.report.scores import read_scores
+from transferbench.report.style import inline_svg, save_png
+from transferbench.report.wording import headline, probe_name
+from transferbench.storage import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN_CROPS = 6
+SHOWN_QUERIES = 12
+
+
+def write_report(facts: RunFacts, folder: Path) -> Path:
+    """Write ``report.html`` and ``figures/*.png`` into ``folder``; return the path of the report.
+
+    The page needs nothing beside itself: style, charts (SVG) and pictures (PNG) are inside. The first ``SHOWN_CROPS``
+    images' crops and the first ``SHOWN_QUERIES`` test pictures' neighbours are shown.
+    """
+    charts = _charts(facts)
+    figures = folder / "figures"
+    for name, figure in charts.items():
+        save_png(figure, figures / f"{name}.png")
+    if facts.crops:
+        save_png(crops_figure(facts.crops[:SHOWN_CROPS]), figures / "crops.png")
+    if shown := facts.neighbours[:SHOWN_QUERIES]:
+        save_png(neighbours_figure(shown), figures / "neighbours.png")
+    drawn = {name: inline_svg(figure, name, _described(name)) for name, figure in charts.items()}
+    lead = [element("p", escaped(headline(facts)), class_="lead"), sections.tiles(facts)]
+    parts = [
+        sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
+        sections.training({name: svg for name, svg in drawn.items() if name.startswith("curve_")}),
+        sections.crops(facts.crops[:SHOWN_CROPS]),
+        sections.neighbours(shown),
+        sections.concepts(facts),
+        sections.timings(facts.timings),
+        sections.other_metrics(facts.metrics),
+        sections.settings(facts.config),
+    ]
+    kicker = f"transferbench · run {facts.run} · seed {facts.seed}"
+    text = page(facts.name, kicker, lead, [part for part in parts if part], sections.provenance(facts))
+    write_text(folder / "report.html", text)
+    return folder / "report.html"
+
+
+def _charts(facts: RunFacts) -> dict[str, Figure]:
+    probes: Sequence[str] = read_scores(facts.metrics).probes
+    charts = {
+        f"accuracy_{probe}": accuracy_figure(facts, probe) if i == 0 else accuracy_figure(facts, probe, width=4.4)
+        for i, probe in enumerate(probes)
+    }
+    return charts | {f"curve_{name}": figure for name, figure in curve_figures(facts.history).items()}
+
+
+def _described(name: str) -> str:
+    kind, _, rest = name.partition("_")
+    if kind == "accuracy":
+        return f"Top-1 accuracy of each set with {probe_name(rest)}, beside the floors; the table has the numbers."
+    return f"{rest.replace('_', ' ').capitalize()} during training."

@@ -1,0 +1,133 @@
+"""How a report says things: numbers with their units, readable names, and the headline in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transferbench.report.facts import RunFacts
+from transferbench.report.scores import Scores, binomial_error, level_number, read_scores
+
+_PROBES = {"logreg": "logistic regression", "knn": "k nearest neighbours", "ncm": "nearest class mean"}
+_SHORT_PROBES = {"logreg": "log. regression", "knn": "kNN", "ncm": "class mean"}
+_FLOORS = {"pixels": "raw pixels", "colour_histogram": "colour histogram", "random_backbone": "untrained backbone"}
+
+
+def set_name(name: str) -> str:
+    """Return ``level 3`` for ``level_3``, and so on."""
+    return name.replace("_", " ")
+
+
+def probe_name(probe: str, short: bool = False) -> str:
+    """Return a probe's readable name; the short one fits a table's head."""
+    return (_SHORT_PROBES if short else _PROBES).get(probe, probe.replace("_", " "))
+
+
+def floor_name(floor: str) -> str:
+    """Return a floor's readable name."""
+    return _FLOORS.get(floor, floor.replace("_", " "))
+
+
+def percent(fraction: float, unit: bool = True) -> str:
+    """Return 0.7134 as ``71.3 %`` (the space does not break)."""
+    return f"{100 * fraction:.1f}" + ("\u00a0%" if unit else "")
+
+
+def points(difference: float) -> str:
+    """Return a difference of accuracies in percentage points, signed with a true minus: ``+12.3``, ``−0.4``."""
+    text = f"{100 * difference:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
+
+
+def duration(seconds: float) -> str:
+    """Return 0.42 as ``0.4 s``, 75 as ``1 min 15 s``, 8000 as ``2 h 13 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Join with commas and a last "and"."""
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
+
+
+def accuracy_with_error(accuracy: float, count: int | None) -> str:
+    """Return ``71.3 ± 2.3`` (percent, binomial standard error), without the error when ``count`` is unknown."""
+    error = f" ± {100 * binomial_error(accuracy, count):.1f}" if count else ""
+    return percent(accuracy, unit=False) + error
+
+
+def headline(facts: RunFacts) -> str:
+    """Say in a paragraph what the model reaches, where the strongest floors stand, and what that cannot tell."""
+    scores = read_scores(facts.metrics)
+    if not scores.sets:
+        return "No transfer accuracies were measured in this run."
+    probe = scores.main_probe
+    sentences = [_reached(facts, scores, probe), *_beside_floors(facts, scores, probe)]
+    sentences.append("One run with one seed: the ± covers the draw of the test images only, not that of the training.")
+    return " ".join(sentences)
+
+
+def _reached(facts: RunFacts, scores: Scores, probe: str) -> str:
+    own = {name: scores.model[name, probe] for name in scores.sets if (name, probe) in scores.model}
+    parts = []
+    if "seen" in own:
+        count = f"{len(facts.concepts['seen'])} " if facts.concepts.get("seen") else ""
+        parts.append(f"{percent(own['seen'])} on the {count}seen concepts")
+    levels = [name for name in scores.levels if name in own]
+    if levels:
+        values = ", ".join(percent(own[name], unit=False) for name in levels)
+        numbers = [level_number(name) for name in levels]
+        span = f"levels {numbers[0]} to {numbers[-1]}" if len(levels) > 1 else f"level {numbers[0]}"
+        parts.append(f"{values}\u00a0% on {span}, concepts never trained on, the most similar ones first")
+    parts += [f"{percent(own[name])} on {set_name(name)}" for name in own if name not in ("seen", *levels)]
+    first = probe_name(probe)
+    return f"{first[0].upper()}{first[1:]} on the frozen features reaches {_joined(parts)}."
+
+
+def _beside_floors(facts: RunFacts, scores: Scores, probe: str) -> list[str]:
+    leads = {name: lead for name in scores.sets if (lead := scores.lead(name, probe)) is not None}
+    if not leads:
+        return ["No floor was measured, so these numbers have nothing to stand beside."]
+    others = [name for name in leads if name != "seen" and name not in scores.levels]
+    groups = {"the seen concepts": ["seen"], "the levels": list(scores.levels), "the other sets": others}
+    standing = [text for label, sets in groups.items() if (text := _floor_on(scores, probe, label, sets))]
+    sentences = [f"The best floor is at {_joined(standing)}."]
+    sentences.append(f"The model's lead over the best floor of each set is {_span(list(leads.values()))} points.")
+    behind = [set_name(name) for name in leads if leads[name] < 0]
+    if behind:
+        sentences.append(f"It is behind a floor on {listed(behind)}.")
+    unclear = [set_name(name) for name in leads if 0 <= leads[name] < 2 * (lead_error(facts, name, probe) or 0.0)]
+    if unclear:
+        sentences.append(f"On {listed(unclear)} the lead is within two standard errors of nothing.")
+    return sentences
+
+
+def _floor_on(scores: Scores, probe: str, label: str, sets: Sequence[str]) -> str:
+    found = [best for name in sets if (best := scores.best_floor(name, probe))]
+    if not found:
+        return ""
+    low, high = min(value for _, value in found), max(value for _, value in found)
+    span = percent(low) if low == high else f"{percent(low, unit=False)} to {percent(high)}"
+    return f"{span} on {label} ({listed(sorted({floor_name(floor) for floor, _ in found}))})"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "; ".join(parts[:-1]) + ("; and " if len(parts) > 2 else " and ") + parts[-1] if len(parts) > 1 else parts[0]
+
+
+def _span(leads: list[float]) -> str:
+    low, high = points(min(leads)), points(max(leads))
+    return low if low == high else f"{low} to {high}"
+
+
+def lead_error(facts: RunFacts, name: str, probe: str) -> float | None:
+    """Return the standard error of the lead over the best floor, both taken as independent binomials.
+
+    Both are measured on the same images, which as a rule makes the true error smaller. None where a piece is missing.
+    """
+    scores, count = read_scores(facts.metrics), facts.test_counts.get(name)
+    best, own = scores.best_floor(name, probe), scores.model.get((name, probe))
+    if not count or best is None or own is None:
+        return None
+    return float((binomial_error(own, count) ** 2 + binomial_error(best[1], count) ** 2) ** 0.5)

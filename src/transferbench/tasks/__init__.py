@@ -1,0 +1,1 @@
+"""LightningModules: built parts in, one method's training step each."""

@@ -1,0 +1,126 @@
+"""Supervised pretraining on crops of labelled images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+
+from transferbench.distributed import gather
+from transferbench.errors import RunFailed, UserError
+from transferbench.optim.groups import decay_groups
+from transferbench.optim.momentum import MomentumEncoder
+from transferbench.optim.schedule import scaled_lr, warmup_cosine
+
+CropBatch: TypeAlias = tuple[Sequence[Tensor], Tensor]
+
+
+class Memory(Protocol):
+    """Takes in labelled embeddings."""
+
+    def push(self, features: Tensor, labels: Tensor) -> None:
+        """Take in embeddings ``(N, D)`` and their class indices ``(N,)``."""
+
+
+class Head(Protocol):
+    """What this task needs of a head: ``classifier(projector(features))`` gives logits."""
+
+    projector: nn.Module
+    classifier: nn.Module
+    momentum: float | None
+
+    @property
+    def memory(self) -> Memory | None:
+        """The classifier if it is fed with embeddings, else None."""
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return logits ``(B, C)`` of features ``(B, width)``."""
+
+
+class Supervised(LightningModule):
+    """Classify every crop of an image with one head (t-ReX, arXiv:2206.15369).
+
+    Batches are ``(crops, labels)``: a list of uint8 ``(B, 3, H, W)`` tensors, global crops first, and ``(B,)`` class
+    indices. In validation the first crop is classified, and images of label -1 do not count.
+
+    Args:
+        backbone: images to features ``(B, width)``.
+        head: features to logits. One with a memory is fed with embeddings of the first crop: of a momentum encoder if
+            the head names a momentum, else the network's own.
+        optimizer: makes the optimiser, called with parameter groups and ``lr=``.
+        lr: peak learning rate of a step over 256 images, scaled linearly with the images of a step over all devices.
+        min_lr: where the half-cosine ends, not scaled.
+        warmup_epochs: of linear warm-up from 0; fractions count.
+        weight_decay: of weights; biases and normalisation layers are not decayed.
+        channels_last: memory format of images and convolutions.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        optimizer: Callable[..., Optimizer],
+        lr: float = 0.1,
+        min_lr: float = 1e-6,
+        warmup_epochs: float = 10,
+        weight_decay: float = 1e-4,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__()
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.backbone = backbone.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.head = head
+        self.momentum_encoder = (
+            MomentumEncoder(self.backbone, head.projector, head.momentum) if head.momentum is not None else None
+        )
+        self.optimizer, self.lr, self.min_lr = optimizer, lr, min_lr
+        self.warmup_epochs, self.weight_decay = warmup_epochs, weight_decay
+        self.val_top1, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits ``(B, C)`` of images ``(B, 3, H, W)``."""
+        return self.head(self.backbone(images.contiguous(memory_format=self.layout)))
+
+    def training_step(self, batch: CropBatch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over crops and images; then feed the memory, if the head has one."""
+        crops, labels = batch
+        crops = [crop.contiguous(memory_format=self.layout) for crop in crops]
+        features = torch.cat([self.backbone(same_size) for same_size in stack_by_size(crops)])
+        embeddings = self.head.projector(features)  # (crops * B, D), crop-major
+        logits = self.head.classifier(embeddings)
+        loss = F.cross_entropy(logits, labels.repeat(len(crops)))
+        if self.head.memory is not None:  # after the logits: prototypes come from the memory as it was
+            fed = embeddings[: len(labels)].detach()
+            if self.momentum_encoder is not None:
+                if batch_idx % self.trainer.accumulate_grad_batches == 0:  # once an optimiser step, before it
+                    self.momentum_encoder.update(self.backbone, self.head.projector)
+                fed = self.momentum_encoder(crops[0])
+            self.head.memory.push(*gather(fed, labels))
+        self._stop_if_diverged(loss)
+        top1 = (logits[: len(labels)].argmax(1) == labels).float().mean()
+        self.log_dict({"train/loss": loss, "train/top1": top1, "train/lr": self._current_lr()})
+        return loss
+
+    def validation_step(self, batch: CropBatch, _: int) -> None:
+        """Score the first crop of every image with a label; the sums are exact over batches and ranks."""
+        crops, labels = batch
+        known = labels >= 0
+        logits, labels = self(crops[0])[known].float(), labels[known]
+        self.val_top1.update((logits.argmax(1) == labels).float())
+        self.val_loss.update(F.cross_entropy(logits, labels, reduction="none"))
+        self.log_dict({"val/top1": self.val_top1, "val/loss": self.val_loss})
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Set the learning rate of every optimiser step: linear warm-up from 0, then half a cosine."""
+        trainer = self.trainer
+        steps = int(min(trainer.estimated_stepping_batches, 2**62))
+        if steps == 2**62 

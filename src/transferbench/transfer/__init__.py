@@ -1,0 +1,1 @@
+"""How a frozen representation serves other data sets: protocols, their results and their floors."""

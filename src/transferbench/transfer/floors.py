@@ -1,0 +1,137 @@
+"""Scores that any representation should beat: colours, coarse pixels, and the same network untrained."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+import transferbench
+from transferbench import features, probes
+from transferbench.data.image_set import Splits
+from transferbench.features.calibrate import calibrate_batch_norm
+from transferbench.features.extract import Pictures, batches
+from transferbench.features.floors import PICTURE_FLOORS, describe
+from transferbench.storage import cache_dir, digest_of, locked, write_text
+from transferbench.transfer.protocol import Protocol, SetScore, join
+from transferbench.transfer.result import SEEN, TransferResult
+
+log = logging.getLogger(__name__)
+
+RANDOM_BACKBONE = "random_backbone"
+CALIBRATION_IMAGES = 512
+CALIBRATION_BATCH = 128
+
+Results = dict[str, TransferResult]
+
+
+def floors(
+    protocol: Protocol,
+    sets: Mapping[str, Splits],
+    make_backbone: Callable[[], nn.Module],
+    key: str,
+    seed: int,
+    device: str = "cpu",
+) -> Results:
+    """Return the results of ``pixels``, ``colour_histogram`` and ``random_backbone`` by ``protocol`` on ``sets``.
+
+    ``make_backbone`` makes an untrained backbone and is called only when its scores are not in the cache; ``key``
+    stands for it there and must change when its architecture does. The scores of the picture floors are shared by all
+    backbones. ``seconds`` is the time spent here: 0 for what was in the cache.
+    """
+    sets = protocol.all_sets(sets)
+    depends = (transferbench.__version__, _source(), _data(sets), protocol.probe_settings(), seed)
+    network = (key, protocol.resize, protocol.size, protocol.precision, CALIBRATION_IMAGES, CALIBRATION_BATCH)
+    return {
+        **_cached(digest_of("pictures", *depends), sets, lambda: picture_floors(protocol, sets, seed)),
+        **_cached(
+            digest_of(RANDOM_BACKBONE, *depends, network),
+            sets,
+            lambda: {RANDOM_BACKBONE: random_floor(protocol, sets, make_backbone, seed, device)},
+        ),
+    }
+
+
+def picture_floors(protocol: Protocol, sets: Mapping[str, Splits], seed: int) -> Results:
+    """Return the results of the features that need no network, every picture read once."""
+    found: dict[str, dict[str, SetScore]] = {floor: {} for floor in PICTURE_FLOORS}
+    seconds = dict.fromkeys(PICTURE_FLOORS, 0.0)
+    for name, splits in sets.items():
+        start = time.perf_counter()
+        train, test = describe(splits.train), describe(splits.test)
+        shared = (time.perf_counter() - start) / len(PICTURE_FLOORS)
+        for floor in PICTURE_FLOORS:
+            start = time.perf_counter()
+            found[floor][name] = protocol.score(train[floor], test[floor], seed)
+            seconds[floor] += shared + time.perf_counter() - start
+    return {floor: join(scores, seconds[floor]) for floor, scores in found.items()}
+
+
+def random_floor(
+    protocol: Protocol, sets: Mapping[str, Splits], make_backbone: Callable[[], nn.Module], seed: int, device: str
+) -> TransferResult:
+    """Return the result of an untrained backbone drawn from ``seed``.
+
+    Its batch normalisations, if any, get the statistics of up to 512 training images of ``seen`` (or of the first
+    set). Torch's default generator is left where it was.
+    """
+    start = time.perf_counter()
+    backbone = _drawn(make_backbone, seed)
+    images = (sets[SEEN] if SEEN in sets else next(iter(sets.values()))).train
+    count = min(CALIBRATION_IMAGES, len(images))
+    positions = np.linspace(0, len(images) - 1, count).round().astype(np.int64)
+    size = math.ceil(count / math.ceil(count / CALIBRATION_BATCH))  # equal batches: each counts the same
+    pictures = batches(Pictures(images, protocol.transform, positions), size, protocol.workers)
+    calibrate_batch_norm(backbone, (batch for _, batch in pictures), device)
+    result = replace(protocol, folders=None).evaluate(backbone, sets, seed, device)
+    return replace(result, seconds=time.perf_counter() - start, neighbours=())
+
+
+def _drawn(make_backbone: Callable[[], nn.Module], seed: int) -> nn.Module:
+    state = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        return make_backbone()
+    finally:
+        torch.default_generator.set_state(state)
+
+
+def _source() -> str:
+    """Return a digest of the code that the scores come from."""
+    folders = [Path(folder) for package in (probes, features) for folder in package.__path__]
+    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
+    return digest_of(*(file.read_bytes() for file in [*files, Path(__file__)]))
+
+
+def _data(sets: Mapping[str, Splits]) -> list[list[str]]:
+    return [[name, splits.train.digest(), splits.test.digest()] for name, splits in sets.items()]
+
+
+def _cached(digest: str, sets: Mapping[str, Splits], compute: Callable[[], Results]) -> Results:
+    """Return the results stored under ``digest``, or compute and store them; a second process waits for the first."""
+    path = cache_dir() / "floors" / f"{digest}.json"
+    with locked(path.with_suffix(".lock")):
+        if path.exists():
+            try:
+                return _read(path, sets)
+            except (ValueError, TypeError, AttributeError, OSError) as error:
+                log.warning("%s is damaged (%s): the floors are computed again", path, error)
+        results = compute()
+        write_text(path, json.dumps({floor: result.plain() for floor, result in results.items()}, indent=1))
+    return results
+
+
+def _read(path: Path, sets: Mapping[str, Splits]) -> Results:
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    results = {floor: TransferResult.from_plain(plain) for floor, plain in stored.items()}
+    if not results or any(set(result.scores) != set(sets) for result in results.values()):
+        raise ValueError(f"expected scores for {', '.join(sets)}")
+    return {floor: replace(result, seconds=0.0) for floor, result in results.items()}
