@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import re
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
@@ -28,7 +30,7 @@ STARTED = time.time()
 RUN_VARIABLE = "TRANSFERBENCH_RUN"
 """Rank 0 hands its choice of ``run`` to the processes it starts."""
 
-EXPECTED = (UserError, RunFailed, HydraException, OmegaConfBaseException)
+EXPECTED = (UserError, RunFailed, HydraException, OmegaConfBaseException, yaml.YAMLError)
 """What is said in a sentence; anything else is a fault of ours and keeps its traceback."""
 
 schema.register()
@@ -94,7 +96,7 @@ def _say(text: str) -> None:
 
 
 def _own_folders(argv: list[str]) -> list[Path]:
-    return [Path(after) for flag, after in zip(argv, argv[1:]) if flag in {"--config-dir", "-cd"}]
+    return [Path(after) for flag, after in itertools.pairwise(argv) if flag in {"--config-dir", "-cd"}]
 
 
 def _refuse_null_groups(argv: list[str]) -> None:
@@ -172,18 +174,17 @@ def _resolve(config: DictConfig, problems: list[str]) -> dict[str, Any] | None:
     """Return ``config`` as plain values; what is missing, unresolvable or wrong is added to ``problems``."""
     from transferbench.check import check
 
-    missing = sorted(OmegaConf.missing_keys(config))
-    problems.extend(f"{key} has no value: set {key}=..." for key in missing)
-    if missing:
-        return None
     try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        problems.extend(f"{key} has no value: set {key}=..." for key in missing)
+        if missing:
+            return None
         resolved: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         wanted = re.search(r"(?:key '|trying to access )([\w.]+)", str(error))
         word = wanted[1] if wanted else "a key"
-        problems.append(
-            f"{error.full_key or 'a key'} takes its value from {word}, which is not set: choose {word.split('.')[0]}=..."
-        )
+        where, group = error.full_key or "a key", word.split(".")[0]
+        problems.append(f"{where} takes its value from {word}, which is not set: choose {group}=...")
         return None
     try:
         check(resolved, scale_keys(str(resolved.get("name"))))

@@ -24,7 +24,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 import transferbench
 from transferbench.build import build
 from transferbench.check import check_devices
-from transferbench.checkpoint import build_parts, load_weights, read, snapshot
+from transferbench.checkpoint import build_parts, read, snapshot
 from transferbench.outputs import RunFolder
 
 log = logging.getLogger(__name__)

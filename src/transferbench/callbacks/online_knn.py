@@ -38,7 +38,7 @@ class OnlineKnn(Callback):
             extract(
                 pl_module.backbone,
                 images,
-                data.evaluation_transform(),
+                data.centre,
                 device=str(pl_module.device),
                 positions=evenly_spaced(len(images), self.images),
             )

@@ -17,6 +17,8 @@ _INSTALL = (
     "install WordNet 3.0 with `apt-get install wordnet-base` or `python -m nltk.downloader wordnet`, "
     "or set WORDNET_DIR to a folder that holds data.noun and index.noun"
 )
+_SYSTEM = Path("/usr/share/wordnet")  # Debian's wordnet-base
+_NLTK_SYSTEM = ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")  # as in nltk.data
 _EXAMPLE = re.compile(r';\s*"')  # a gloss is `definition; "an example"; "another"`
 
 
@@ -146,8 +148,9 @@ def _parse_parents(nouns: bytes, path: str) -> dict[str, tuple[str, ...]]:
     if lines[-1]:
         raise UserError(f"{path}, line {len(lines)}: the file breaks off within this line; {_INSTALL}")
     for offset, number in named_in.items():
-        if "n" + offset.decode("ascii", "replace") not in parents:
-            raise UserError(f"{path}, line {number}: names synset {offset!r}, which the file does not have; {_INSTALL}")
+        wnid = "n" + offset.decode("ascii", "replace")
+        if wnid not in parents:
+            raise UserError(f"{path}, line {number}: names synset {wnid}, which the file does not have; {_INSTALL}")
     return parents
 
 
@@ -188,7 +191,7 @@ def open_wordnet(folder: Path | None = None) -> WordNet:
     named = folder or (Path(os.environ["WORDNET_DIR"]) if os.environ.get("WORDNET_DIR") else None)
     if named is not None:
         return _read(Path(named).expanduser())
-    places = [Path("/usr/share/wordnet"), *_nltk_places()]
+    places = [_SYSTEM, *_nltk_places()]
     for place in places:
         if place.suffix == ".zip" or (place / "data.noun").is_file():
             return _read(place)
@@ -201,7 +204,7 @@ def _nltk_places() -> Iterator[Path]:
     """The folder or zip ``corpora/wordnet`` of every NLTK data folder (NLTK's own search path); the zips that exist."""
     named = [Path(entry) for entry in os.environ.get("NLTK_DATA", "").split(os.pathsep) if entry]
     inside = [Path(sys.prefix, part) for part in ("nltk_data", "share/nltk_data", "lib/nltk_data")]
-    system = [Path(root, "nltk_data") for root in ("/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")]
+    system = [Path(root, "nltk_data") for root in _NLTK_SYSTEM]
     for root in [*named, Path.home() / "nltk_data", *inside, *system]:
         yield root / "corpora" / "wordnet"
         if (root / "corpora" / "wordnet.zip").is_file():

@@ -22,7 +22,7 @@ BINS = 8
 def pixels(image: Image) -> NDArray[np.float32]:
     """Return the whole picture averaged down to 16 x 16 and flattened: (768,) in [0, 1]."""
     small = image.resize((SIDE, SIDE), Resampling.BOX)
-    return np.asarray(small, dtype=np.float32).reshape(-1) / 255
+    return np.asarray(small, dtype=np.float32).reshape(-1) / np.float32(255)
 
 
 def colour_histogram(image: Image) -> NDArray[np.float32]:

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from transferbench.errors import UserError
-from transferbench.heads.classification import Head
 from transferbench.heads.cosine import cosine_logits
-from transferbench.heads.projector import projector_or_identity
 
 
 class ClassMeans(nn.Module):
@@ -63,32 +61,3 @@ class ClassMeans(nn.Module):
         self.features[start:stop] = features[: stop - start].to(self.features.dtype)
         self.labels[start:stop] = labels[: stop - start]
         self.pointer.fill_(stop % size)
-
-
-def class_mean_head(
-    *,
-    width: int,
-    classes: int,
-    hidden_layers: int | None = 3,
-    hidden_width: int = 2048,
-    bottleneck: int = 256,
-    temperature: float = 0.1,
-    memory: int = 8192,
-    momentum: float | None = 0.999,
-    normalise_input: bool = True,
-) -> Head:
-    """Build a projector (none when ``hidden_layers`` is None) and online class means; defaults are those of t-ReX.
-
-    Args:
-        width: of the features.
-        classes: number of classes.
-        hidden_layers: see ``Projector``, like the next two and ``normalise_input``.
-        hidden_width: of the projector's hidden layers.
-        bottleneck: embedding size.
-        temperature: of the softmax over cosines.
-        memory: number of features the memory holds.
-        momentum: of the encoder that fills the memory; None to fill it with the network's own embeddings.
-        normalise_input: l2-normalise the features before the projector.
-    """
-    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
-    return Head(projector, ClassMeans(size, classes, memory, temperature), momentum)

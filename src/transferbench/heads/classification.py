@@ -1,4 +1,4 @@
-"""What all classification heads have in common, and the plainest of them."""
+"""Classification heads: what all of them have in common, and a factory for each kind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from transferbench.errors import UserError
+from transferbench.heads.class_means import ClassMeans
+from transferbench.heads.cosine import CosineClassifier
+from transferbench.heads.projector import projector_or_identity
+from transferbench.heads.running_means import RunningMeans
 
 
 @runtime_checkable
@@ -48,3 +52,66 @@ class Head(nn.Module):
 def linear_head(*, width: int, classes: int) -> Head:
     """Build the ordinary head of a classification network: one linear layer with a bias."""
     return Head(nn.Identity(), nn.Linear(width, classes))
+
+
+def cosine_head(
+    *,
+    width: int,
+    classes: int,
+    hidden_layers: int | None = 3,
+    hidden_width: int = 2048,
+    bottleneck: int = 256,
+    temperature: float = 0.1,
+    normalise_input: bool = True,
+) -> Head:
+    """Build a projector (none when ``hidden_layers`` is None) and a cosine classifier; see both for the arguments."""
+    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
+    return Head(projector, CosineClassifier(size, classes, temperature))
+
+
+def class_mean_head(
+    *,
+    width: int,
+    classes: int,
+    hidden_layers: int | None = 3,
+    hidden_width: int = 2048,
+    bottleneck: int = 256,
+    temperature: float = 0.1,
+    memory: int = 8192,
+    momentum: float | None = 0.999,
+    normalise_input: bool = True,
+) -> Head:
+    """Build a projector (none when ``hidden_layers`` is None) and online class means; defaults are those of t-ReX.
+
+    Args:
+        width: of the features.
+        classes: number of classes.
+        hidden_layers: see ``Projector``, like the next two and ``normalise_input``.
+        hidden_width: of the projector's hidden layers.
+        bottleneck: embedding size.
+        temperature: of the softmax over cosines.
+        memory: number of features the memory holds.
+        momentum: of the encoder that fills the memory; None to fill it with the network's own embeddings.
+        normalise_input: l2-normalise the features before the projector.
+    """
+    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
+    return Head(projector, ClassMeans(size, classes, memory, temperature), momentum)
+
+
+def running_mean_head(
+    *,
+    width: int,
+    classes: int,
+    hidden_layers: int | None = None,
+    hidden_width: int = 2048,
+    bottleneck: int = 256,
+    decay: float | None = 0.9,
+    temperature: float = 1.0,
+    normalise_input: bool = False,
+) -> Head:
+    """Build a nearest-class-mean head on the features themselves, or on a projector when ``hidden_layers`` is a number.
+
+    ``decay`` and ``temperature`` are those of ``RunningMeans``, the others those of ``Projector``.
+    """
+    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
+    return Head(projector, RunningMeans(size, classes, decay, temperature))

@@ -6,9 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from transferbench.heads.classification import Head
-from transferbench.heads.projector import projector_or_identity
-
 
 def cosine_logits(embedding: Tensor, prototypes: Tensor, temperature: float) -> Tensor:
     """Return ``cos(x, w) / temperature`` as ``(B, C)``, in float32 whatever the autocast.
@@ -39,18 +36,3 @@ class CosineClassifier(nn.Module):
         if self.temperature <= 0:
             return F.linear(embedding, self.weight)
         return cosine_logits(embedding, self.weight, self.temperature)
-
-
-def cosine_head(
-    *,
-    width: int,
-    classes: int,
-    hidden_layers: int | None = 3,
-    hidden_width: int = 2048,
-    bottleneck: int = 256,
-    temperature: float = 0.1,
-    normalise_input: bool = True,
-) -> Head:
-    """Build a projector (none when ``hidden_layers`` is None) and a cosine classifier; see both for the arguments."""
-    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
-    return Head(projector, CosineClassifier(size, classes, temperature))

@@ -10,8 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from transferbench.errors import UserError
-from transferbench.heads.classification import Head
-from transferbench.heads.projector import projector_or_identity
 
 
 class RunningMeans(nn.Module):
@@ -33,7 +31,9 @@ class RunningMeans(nn.Module):
     def __init__(self, width: int, classes: int, decay: float | None = 0.9, temperature: float = 1.0) -> None:
         super().__init__()
         if decay is not None and not 0 <= decay < 1:
-            raise UserError(f"head.decay={decay}: expected a number from 0 up to, not including, 1; null for all features")
+            raise UserError(
+                f"head.decay={decay}: expected a number from 0 up to, not including, 1; null for all features"
+            )
         if temperature <= 0:
             raise UserError(f"head.temperature={temperature}: expected a positive number for running means")
         self.decay = decay
@@ -60,22 +60,3 @@ class RunningMeans(nn.Module):
         batch_means = sums / new.clamp(min=1)[:, None]
         self.means.lerp_(batch_means, (step * (new > 0))[:, None])
         self.counts += new
-
-
-def running_mean_head(
-    *,
-    width: int,
-    classes: int,
-    hidden_layers: int | None = None,
-    hidden_width: int = 2048,
-    bottleneck: int = 256,
-    decay: float | None = 0.9,
-    temperature: float = 1.0,
-    normalise_input: bool = False,
-) -> Head:
-    """Build a nearest-class-mean head on the features themselves, or on a projector when ``hidden_layers`` is a number.
-
-    ``decay`` and ``temperature`` are those of ``RunningMeans``, the others those of ``Projector``.
-    """
-    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
-    return Head(projector, RunningMeans(size, classes, decay, temperature))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,9 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise UserError(f"model.mean={list(mean)}, model.std={list(std)}: expected three numbers each, std positive")
+            raise UserError(
+                f"model.mean={list(mean)}, model.std={list(std)}: expected three numbers each, std positive"
+            )
         self.net = net
         self.width = width
         self.register_buffer("mean", torch.tensor(list(mean)).view(3, 1, 1))
@@ -63,7 +66,7 @@ def timm_backbone(
         name: timm's name, with or without a pretrained tag (``vit_small_patch16_224.augreg_in1k``).
         pretrained: load timm's published weights (downloads them on first use).
         image_size: side in pixels of the position embedding of transformers; they take other sizes too where timm can
-            interpolate (``dynamic_img_size``). Convolutional networks take every size and refuse this argument.
+            interpolate and pad. Convolutional networks take every size and refuse this argument.
         channels: width of each stage, for families that take it (ResNet: four numbers).
         layers: blocks of each stage, for families that take it (ResNet: four numbers).
         drop_path: stochastic depth rate of the last block.
@@ -78,15 +81,11 @@ def timm_backbone(
     if not timm.is_model(name):
         raise unknown_model("timm", name, timm.list_models())
     settings = {"img_size": image_size, "channels": channels, "layers": layers, "drop_path_rate": drop_path or None}
-
-    def create(**sizes: bool) -> nn.Module:
-        net: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, **settings, **sizes)
-        return net
-
+    given = {key: value for key, value in settings.items() if value is not None}
     try:
-        net = _with_any_size(create)
+        net = _create_with_any_size(name, pretrained=pretrained, num_classes=0, **given)
     except TypeError as error:
-        raise UserError(f"model {name} does not take one of the arguments given: {error}") from error
+        raise UserError(f"model {name} does not take one of {', '.join(given)}: {error}") from error
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(f"timm could not build {name} (pretrained={pretrained}): {_first_line(error)}") from error
     expected = net.pretrained_cfg
@@ -96,14 +95,17 @@ def timm_backbone(
     )
 
 
-def _with_any_size(create: Callable[..., nn.Module]) -> nn.Module:
-    """Let transformers interpolate their position embedding; other families do not know the argument."""
-    try:
-        return create(dynamic_img_size=True)
-    except TypeError as error:
-        if "dynamic_img_size" not in str(error):
-            raise
-        return create()
+def _create_with_any_size(name: str, **settings: Any) -> Any:
+    """Let transformers take any picture, by interpolation and padding; families that do not know how stay as they are."""
+    import timm
+
+    for options in ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"dynamic_img_size": True}):
+        try:
+            return timm.create_model(name, **options, **settings)
+        except TypeError as error:
+            if "dynamic_img" not in str(error):
+                raise
+    return timm.create_model(name, **settings)
 
 
 def torchvision_backbone(
@@ -158,7 +160,7 @@ def resnet_small(
     width: int = 64,
     *,
     layers: Sequence[int] = (2, 2, 2, 2),
-    stem_stride: int = 1,
+    stem_stride: int = 2,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> Backbone:
@@ -169,14 +171,15 @@ def resnet_small(
     Args:
         width: channels of the stem and of the first stage; the later ones have 2, 4 and 8 times as many.
         layers: blocks of each stage; ``(2, 2, 2, 2)`` is ResNet-18.
-        stem_stride: 1 for 32-pixel pictures, 2 for 64.
+        stem_stride: 2 suits pictures of 48 to 96 pixels; 1 keeps more of 32-pixel ones at four times the cost.
         mean: of the images, per channel.
         std: of the images, per channel.
     """
     from timm.models.resnet import BasicBlock, ResNet
 
-    channels = [width * 2**stage for stage in range(len(layers))]
-    net = ResNet(BasicBlock, list(layers), num_classes=0, channels=channels)
+    channels = tuple(width * 2**stage for stage in range(len(layers)))
+    block: Any = BasicBlock
+    net: Any = ResNet(block, tuple(layers), num_classes=0, channels=channels)
     stem = net.conv1.out_channels  # 64 whatever the width: the first block's shortcut projects it
     net.conv1 = nn.Conv2d(3, stem, kernel_size=3, stride=stem_stride, padding=1, bias=False)
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")

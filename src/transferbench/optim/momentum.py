@@ -29,8 +29,8 @@ class MomentumEncoder(nn.Module):
     @torch.no_grad()
     def update(self, backbone: nn.Module, projector: nn.Module) -> None:
         """Move every parameter towards its counterpart: ``slow = momentum * slow + (1 - momentum) * fast``."""
-        slow = [*self.backbone.parameters(), *self.projector.parameters()]
-        fast = [*backbone.parameters(), *projector.parameters()]
+        slow: list[Tensor] = [*self.backbone.parameters(), *self.projector.parameters()]
+        fast: list[Tensor] = [*backbone.parameters(), *projector.parameters()]
         torch._foreach_lerp_(slow, fast, 1 - self.momentum)
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ import numpy as np
 from transferbench.report.facts import RunFacts
 from transferbench.report.scores import binomial_error, level_number, read_scores
 from transferbench.report.style import PALETTE, SERIES, WIDTH, in_house_style, new_figure, spread
-from transferbench.report.wording import floor_name, set_name
+from transferbench.report.wording import clipped, floor_name, set_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def accuracy_figure(facts: RunFacts, probe: str, width: float = WIDTH) -> Figure
     own = {name: scores.model[name, probe] for name in sets}
     errors = {name: binomial_error(own[name], facts.test_counts[name]) for name in sets if facts.test_counts.get(name)}
     draw_series(axes, places, own, errors, PALETTE["model"], "o")
-    labels.append((facts.name, own[sets[-1]], PALETTE["model"]))
+    labels.append((clipped(facts.name), own[sets[-1]], PALETTE["model"]))
     top = max(
         [own[name] + errors.get(name, 0.0) for name in sets] + [v for k, v in scores.floors.items() if k[2] == probe]
     )

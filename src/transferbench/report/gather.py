@@ -37,25 +37,15 @@ def final_metrics(folder: Path) -> dict[str, float]:
 
 def gather(data: Any, sets: Mapping[str, Any], result: Any) -> Shown:
     """Collect pictures, names and counts from the data module and a transfer result (None: no evaluation)."""
-    names = data.readable_names()
     draw = getattr(data, "draw", None)
+    names = dict(zip(data.classes, data.class_names)) if draw is None else data.world.names
     levels = {} if draw is None else {f"level_{k}": level for k, level in enumerate(draw.levels, 1)}
     similarity = {name: float(np.mean([draw.similarity[c] for c in level])) for name, level in levels.items()}
     concepts = {name: [names.get(c, c) for c in splits.train.classes] for name, splits in sets.items()}
-    neighbours = [] if result is None else [_neighbours(one, sets[one.dataset], names) for one in result.neighbours]
+    found = () if result is None else result.neighbours
+    neighbours = [_neighbours(one, sets[one.dataset], names) for one in found if one.dataset in sets]
     counts = {} if result is None else dict(result.test_counts)
-    return Shown(counts, _crops(data), [n for n in neighbours if n is not None], concepts, similarity)
-
-
-def _crops(data: Any) -> list[tuple[Picture, list[Picture]]]:
-    images = data.splits.train
-    shown = []
-    for index in np.unique(np.linspace(0, len(images) - 1, SHOWN_CROPS).round().astype(int)):
-        picture = data.readable_image(images, int(index))
-        if picture is not None:
-            views = [crop.permute(1, 2, 0).numpy() for crop in data.crops(picture)]
-            shown.append((np.asarray(picture), views))
-    return shown
+    return Shown(counts, data.sample_crops(SHOWN_CROPS), neighbours, concepts, similarity)
 
 
 def _neighbours(one: Any, splits: Any, names: Mapping[str, str]) -> Neighbours:

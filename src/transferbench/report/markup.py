@@ -18,13 +18,13 @@ def escaped(text: object) -> str:
 
 
 def element(tag: str, *inner: str, **attributes: str) -> str:
-    """Return an element around ``inner``, which is already HTML; attributes are escaped, ``class_`` becomes ``class``."""
+    """Return an element around ``inner``, which is already HTML; attributes are escaped, ``class_`` is ``class``."""
     given = "".join(f' {name.rstrip("_").replace("_", "-")}="{escaped(value)}"' for name, value in attributes.items())
     return f"<{tag}{given}>{''.join(inner)}</{tag}>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], **attributes: str) -> str:
-    """Return a table in a box that scrolls sideways on narrow screens; cells are HTML, the first of a row its header."""
+    """Return a table in a box that scrolls sideways on narrow screens; cells are HTML, a row's first its header."""
     top = element("tr", *(element("th", cell, scope="col") for cell in head))
     body = [
         element("tr", element("th", row[0], scope="row"), *(element("td", cell) for cell in row[1:])) for row in rows
@@ -39,14 +39,17 @@ def section(title: str, *inner: str, note: str = "") -> str:
     return element("section", element("h2", escaped(title)), *inner, below)
 
 
-def picture(pixels: Picture, alt: str, width: int | None = None) -> str:
-    """Return an ``<img>`` that carries ``pixels`` ``(H, W, 3)`` as a PNG inside; ``width`` in CSS pixels."""
+def picture(pixels: Picture, alt: str, units: float | None = None) -> str:
+    """Return an ``<img>`` that carries ``pixels`` ``(H, W, 3)`` as a PNG inside.
+
+    ``units`` is its width in units that the page's style gives a size (``--w``), None for a width set by the style.
+    """
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    size = f' style="width:{width}px"' if width else ""
+    size = f' style="--w:{units:g}"' if units else ""
     return f'<img src="data:image/png;base64,{data}" alt="{escaped(alt)}"{size}>'
 
 
@@ -65,5 +68,5 @@ def page(title: str, kicker: str, lead: Sequence[str], sections: Sequence[str], 
         )
     )
     top = element("header", element("p", escaped(kicker), class_="kicker"), element("h1", escaped(title)), *lead)
-    body = element("main", top, *sections, element("footer", footer))
+    body = element("main", top, *sections, element("footer", footer) if footer else "")
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>{body}</body>\n</html>\n'

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from transferbench.report.facts import Neighbours, Picture
 from transferbench.report.style import PALETTE, WIDTH, in_house_style, new_figure
-from transferbench.report.wording import set_name
+from transferbench.report.wording import clipped, set_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,7 +63,7 @@ def neighbours_figure(shown: Sequence[Neighbours]) -> Figure:
             _place(axes, pixels, left, top, width, height)
             if same is not None:
                 _frame(axes, left, top, width, height, same)
-            lines = "\n".join(textwrap.shorten(line, 19, placeholder="…") for line in label.split("\n"))
+            lines = "\n".join(clipped(line, 20) for line in label.split("\n"))
             axes.text(x + side / 2, y + side + 0.06, lines, ha="center", va="top", size=6, linespacing=1.1)
     return figure
 

@@ -91,10 +91,15 @@ class Scores:
 
 
 def read_scores(metrics: Mapping[str, float]) -> Scores:
-    """Read the ``transfer/<set>/<probe>/top1`` and ``floors/<floor>/<set>/<probe>/top1`` keys of flat ``metrics``."""
+    """Read the ``transfer/<set>/<probe>/top1`` and ``floors/<floor>/<set>/<probe>/top1`` keys of flat ``metrics``.
+
+    An accuracy that is not finite counts as not measured.
+    """
     model: dict[tuple[str, str], float] = {}
     floors: dict[tuple[str, str, str], float] = {}
     for key, value in metrics.items():
+        if not math.isfinite(value):
+            continue
         if own := _MODEL_KEY.fullmatch(key):
             model[own.group(1), own.group(2)] = float(value)
         elif floor := _FLOOR_KEY.fullmatch(key):

@@ -36,7 +36,8 @@ def tiles(facts: RunFacts) -> str:
     if leads:
         found.append((f"{points(sum(leads) / len(leads))} pts", "lead on the levels" if scores.levels else "mean lead"))
     if (odds := facts.metrics.get("transfer/mean_log_odds")) is not None:
-        found.append((f"{odds:.3f}".replace("-", "−"), "mean log-odds"))
+        clipped = round(facts.metrics.get("transfer/mean_log_odds_clipped", 0.0))
+        found.append((f"{odds:.3f}".replace("-", "−"), "mean log-odds" + (f", {clipped} clipped" if clipped else "")))
     if facts.timings:
         found.append((duration(_total(facts.timings)), "in all"))
     inner = (element("div", element("b", escaped(value)), element("span", escaped(what))) for value, what in found)
@@ -109,16 +110,15 @@ def crops(shown: Sequence[tuple[Picture, Sequence[Picture]]]) -> str:
         return ""
     largest = max((crop.shape[1] for _, views in shown for crop in views), default=shown[0][0].shape[1])
     row = max(largest + sum(crop.shape[1] for crop in views) for _, views in shown)
-    scale = min(140 / largest, 840 / row)
+    unit = f"--u:min({min(140 / largest, 840 / row):.3f}px,{80 / row:.3f}vw)"  # CSS size of a pixel of a crop
     rows = []
     for i, (original, views) in enumerate(shown, start=1):
-        width = round(fitted(original, largest)[0] * scale)
-        whole = element("div", picture(original, f"picture {i}", width), class_="whole")
+        whole = element("div", picture(original, f"picture {i}", fitted(original, largest)[0]), class_="whole")
         cut = [
-            picture(crop, f"crop {j} of picture {i}, {crop.shape[1]} by {crop.shape[0]}", round(crop.shape[1] * scale))
+            picture(crop, f"crop {j} of picture {i}, {crop.shape[1]} by {crop.shape[0]}", crop.shape[1])
             for j, crop in enumerate(views, start=1)
         ]
-        rows.append(element("div", whole, element("div", *cut, class_="cut"), class_="crops"))
+        rows.append(element("div", whole, element("div", *cut, class_="cut"), class_="crops", style=unit))
     sizes = sorted({crop.shape[1] for _, views in shown for crop in views}, reverse=True)
     text = f"Left the picture, then its crops of {' and '.join(map(str, sizes))} pixels at their relative sizes."
     return section("The crops as the network saw them", *rows, note=text)

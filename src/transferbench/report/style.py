@@ -35,7 +35,7 @@ SERIES = tuple((PALETTE[name], marker) for name, marker in zip(("amber", "plum",
 WIDTH = 7.2
 """Width of a full-width figure in inches; texts of 8 points stay readable from 560 to 1000 pixels."""
 
-_RC: dict[str, Any] = {
+_RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8.0,
@@ -97,6 +97,7 @@ def save_png(figure: Figure, path: Path, dpi: int = 200) -> Path:
     """Write ``figure`` as a PNG on white; return ``path``."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
+    figure.set_layout_engine("none")  # settled: drawing it again as SVG need not lay it out once more
     write_bytes(path, buffer.getvalue())
     return path
 
@@ -115,7 +116,9 @@ def inline_svg(figure: Figure, prefix: str, label: str) -> str:
     text = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
     for name, colour in PALETTE.items():
         text = re.sub(re.escape(colour), f"var(--{name}, {colour})", text, flags=re.IGNORECASE)
-    return re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{escaped(label)}">', text, 1)
+    return re.sub(
+        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', rf'<svg \1 role="img" aria-label="{escaped(label)}">', text, count=1
+    )
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:

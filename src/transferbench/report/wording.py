@@ -9,12 +9,17 @@ from transferbench.report.scores import Scores, binomial_error, level_number, re
 
 _PROBES = {"logreg": "logistic regression", "knn": "k nearest neighbours", "ncm": "nearest class mean"}
 _SHORT_PROBES = {"logreg": "log. regression", "knn": "kNN", "ncm": "class mean"}
-_FLOORS = {"pixels": "raw pixels", "colour_histogram": "colour histogram", "random_backbone": "untrained backbone"}
+_FLOORS = {
+    "pixels": "raw pixels",
+    "colour_histogram": "colour histogram",
+    "random_backbone": "untrained backbone",
+    "best": "best floor",
+}
 
 
 def set_name(name: str) -> str:
-    """Return ``level 3`` for ``level_3``, and so on."""
-    return name.replace("_", " ")
+    """Return ``level 3`` for ``level_3``, and so on; ``levels`` stands for the mean over them."""
+    return "mean of levels" if name == "levels" else name.replace("_", " ")
 
 
 def probe_name(probe: str, short: bool = False) -> str:
@@ -25,6 +30,11 @@ def probe_name(probe: str, short: bool = False) -> str:
 def floor_name(floor: str) -> str:
     """Return a floor's readable name."""
     return _FLOORS.get(floor, floor.replace("_", " "))
+
+
+def clipped(text: str, length: int = 22) -> str:
+    """Return ``text``, cut to ``length`` characters with an ellipsis where it is longer."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def percent(fraction: float, unit: bool = True) -> str:

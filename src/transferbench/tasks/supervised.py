@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import torch
 from lightning import LightningModule
@@ -77,7 +78,7 @@ class Supervised(LightningModule):
     ) -> None:
         super().__init__()
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.backbone = backbone.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.backbone = backbone.to(memory_format=self.layout)
         self.head = head
         self.momentum_encoder = (
             MomentumEncoder(self.backbone, head.projector, head.momentum) if head.momentum is not None else None
@@ -120,7 +121,41 @@ class Supervised(LightningModule):
         self.log_dict({"val/top1": self.val_top1, "val/loss": self.val_loss})
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Set the learning rate of every optimiser step: linear warm-up from 0, then half a cosine."""
-        trainer = self.trainer
-        steps = int(min(trainer.estimated_stepping_batches, 2**62))
-        if steps == 2**62 
+        """Set the learning rate of every optimiser step: linear warm-up from 0, then half a cosine.
+
+        Raises:
+            UserError: for a run without an end, or a warm-up longer than the run.
+        """
+        total = self.trainer.estimated_stepping_batches
+        if math.isinf(total):
+            raise UserError("the learning rate needs to know where training ends: set trainer.max_epochs")
+        steps = int(total)
+        steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        warmup_steps = round(self.warmup_epochs * steps_per_epoch)
+        rates = warmup_cosine(scaled_lr(self.lr, self.images_per_step), self.min_lr, steps, warmup_steps)
+        groups = decay_groups([self.backbone, self.head.projector, self.head.classifier], self.weight_decay)
+        optimizer = self.optimizer(groups, lr=1.0)  # the schedule multiplies it: its values are the learning rates
+        schedule = LambdaLR(optimizer, lambda step: float(rates[min(step, steps - 1)]))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def images_per_step(self) -> int:
+        """Images of one optimiser step: batch size x accumulated batches x devices."""
+        batch_size: int = self.trainer.train_dataloader.batch_size  # type: ignore[union-attr]
+        return batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size
+
+    def _current_lr(self) -> float:
+        lr: float = self.trainer.optimizers[0].param_groups[0]["lr"]
+        return lr
+
+    def _stop_if_diverged(self, loss: Tensor) -> None:
+        if not torch.isfinite(loss):
+            where = f"step {self.global_step} (epoch {self.current_epoch}, lr {self._current_lr():.3g})"
+            remedy = "the last good checkpoint is kept; lower scale.lr or raise scale.warmup_epochs"
+            raise RunFailed(f"the loss became {loss.item()} at {where}: {remedy}")
+
+
+def stack_by_size(crops: Sequence[Tensor]) -> Iterator[Tensor]:
+    """Yield one batch for each run of consecutive crops ``(B, 3, H, W)`` of equal width, so that order is kept."""
+    for _, same_size in groupby(crops, key=lambda crop: crop.shape[-1]):
+        yield torch.cat(list(same_size))

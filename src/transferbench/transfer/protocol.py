@@ -140,13 +140,13 @@ class Protocol:
     ) -> TransferResult:
         """Measure ``backbone`` on ``sets`` and on ``folders``, each image read once, one set in memory at a time.
 
-        Keeps the nearest training pictures of some test pictures of ``seen`` and of the last set. The backbone's mode
-        and device are left as they were. Raises ``UserError`` for a folder that cannot be read or a set that cannot be
-        evaluated, and ``RunFailed`` for features that are not finite.
+        Keeps the nearest training pictures of some test pictures of ``seen`` and of the last of ``sets``. The
+        backbone's mode and device are left as they were. Raises ``UserError`` for a folder that cannot be read or a set
+        that cannot be evaluated, and ``RunFailed`` for features that are not finite.
         """
         start = time.perf_counter()
+        shown = {SEEN, *list(sets)[-1:]}
         sets = self.all_sets(sets)
-        shown = {SEEN, next(reversed(sets), SEEN)}
         found: dict[str, SetScore] = {}
         neighbours: tuple[Neighbours, ...] = ()
         for name, splits in sets.items():

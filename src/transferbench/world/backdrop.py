@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from transferbench.world.light import Light, SunView, open_sky
 from transferbench.world.palette import contrast, linear, random_colour
 from transferbench.world.parts import Colour
-
-Floats = NDArray[np.float32]
+from transferbench.world.solids import Floats, Solids
 
 TEXTURES = ("plain", "checks", "stripes", "noise", "tiles")
+HORIZON = 60.0  # units: the ground ends here
+HAZE = 25.0  # units at which haze hides the ground
 TABLE = 32  # knots of the noise, a side
 
 
@@ -122,3 +123,40 @@ def value_noise(knots: Floats, u: Floats, v: Floats) -> Floats:
     near = knots[i, j] + (knots[i, j1] - knots[i, j]) * b
     far = knots[i1, j] + (knots[i1, j1] - knots[i1, j]) * b
     return near + (far - near) * a
+
+
+def shade_backdrop(
+    backdrop: Backdrop, solids: Solids, light: Light, shadows: SunView, eye: Floats, rays: Floats, pixel: float
+) -> tuple[Floats, Floats]:
+    """Return the light (3, N) and the depth (N,) of ``rays`` (3, N) from ``eye`` (3,) that meet no part.
+
+    ``pixel`` is the extent of a pixel at depth 1.
+    """
+    with np.errstate(divide="ignore"):
+        to_ground = np.where(rays[2] < -1e-5, -eye[2] / rays[2], np.float32(np.inf))
+        to_wall = np.where(rays[1] > 1e-5, (np.float32(backdrop.wall_at) - eye[1]) / rays[1], np.float32(np.inf))
+    colour = _sky(backdrop, rays)
+    depth = np.minimum(to_ground, to_wall)
+    index = np.flatnonzero((to_ground <= to_wall) & (to_ground < HORIZON))
+    if len(index):
+        points = eye[:, None] + depth[index] * rays[:, index]
+        footprint = depth[index] * np.float32(pixel) / np.maximum(-rays[2, index], 0.02)
+        albedo = texture_colour(backdrop.ground, points[0], points[1], footprint)
+        lit = shadows.lit(points, 0.004) * light.towards[2]
+        ground = albedo * (light.sun[:, None] * lit + light.sky[:, None] * open_sky(solids, points))
+        haze = np.clip(depth[index] / HAZE, 0, 1) if np.isinf(backdrop.wall_at) else np.float32(0)
+        colour[:, index] = ground + (colour[:, index] - ground) * haze
+    index = np.flatnonzero(to_wall < to_ground)
+    if len(index):
+        points = eye[:, None] + depth[index] * rays[:, index]
+        albedo = texture_colour(backdrop.wall, points[0], points[2], depth[index] * np.float32(pixel))
+        slant = 0.35 + 0.4 * max(-float(light.towards[1]), 0.0)
+        corner = 0.75 + 0.25 * np.clip(points[2] * 3, 0, 1)
+        colour[:, index] = albedo * (light.sun * np.float32(slant) + light.sky * np.float32(0.8))[:, None] * corner
+    return colour, np.where(depth < HORIZON, depth, np.float32(np.inf))
+
+
+def _sky(backdrop: Backdrop, rays: Floats) -> Floats:
+    height = np.clip(rays[2] / np.sqrt((rays * rays).sum(axis=0)) * 2, 0, 1)
+    low, high = backdrop.sky
+    return low[:, None] + (high - low)[:, None] * height

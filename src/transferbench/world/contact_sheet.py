@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from transferbench.world.render import render
 from transferbench.world.scene import draw_scene
-from transferbench.world.catalogue import builders
+from transferbench.world.shapes import SHAPES
 
 LABEL = 12  # pixels of height of a label
 
@@ -23,7 +23,7 @@ LABEL = 12  # pixels of height of a label
 def picture(concept: str, index: int, size: int = 64, clutter: bool = True) -> Image.Image:
     """Return the ``index``-th random picture of ``concept`` for sheets (not one of the data set's)."""
     rng = np.random.default_rng([index, *concept.encode()])
-    scene = draw_scene(builders()[concept](rng), rng, size, clutter)
+    scene = draw_scene(SHAPES[concept](rng), rng, size, clutter)
     return Image.fromarray(render(scene, rng).rgb)
 
 
@@ -67,12 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--zoom", type=int, default=2)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    known = builders()
     if options.concepts:
-        concepts = [concept for concept in options.concepts if concept in known]
+        concepts = [concept for concept in options.concepts if concept in SHAPES]
         sheet = concept_rows(concepts, options.columns, options.size, options.zoom)
     else:
-        sheet = contact_sheet(sorted(known), options.columns, options.size, options.zoom)
+        sheet = contact_sheet(sorted(SHAPES), options.columns, options.size, options.zoom)
     sheet.save(options.out)
 
 

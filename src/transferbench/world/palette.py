@@ -19,6 +19,7 @@ RANGES: Mapping[str, tuple[tuple[float, float], tuple[float, float]]] = {
     "light": ((0.0, 0.25), (0.82, 1.0)),
     "metal": ((0.0, 0.15), (0.55, 0.85)),
     "glass": ((0.1, 0.6), (0.5, 0.95)),
+    "ground": ((0.0, 0.7), (0.35, 1.0)),
 }
 ANY = ((0.05, 0.95), (0.3, 1.0))
 LIGHTNESS = np.array([0.3, 0.6, 0.1])  # weights of red, green and blue
@@ -30,8 +31,8 @@ def linear(colour: Colour | Floats) -> Floats:
 
 
 def encoded(light: Floats) -> Floats:
-    """Return linear light as sRGB values, clipped to [0, 1]."""
-    return np.clip(light, 0, 1) ** np.float32(1 / GAMMA)
+    """Return linear light as sRGB values below 1, bright light compressed as film does."""
+    return np.asarray((1 - np.exp(-np.float32(1.5) * light)) ** np.float32(1 / GAMMA), np.float32)
 
 
 def random_colour(slot: str, rng: np.random.Generator) -> Colour:

@@ -10,51 +10,15 @@ from numpy.typing import NDArray
 
 from transferbench.nerf.cameras import look_at, project
 from transferbench.world.backdrop import Backdrop, draw_backdrop
+from transferbench.world.light import Light
 from transferbench.world.palette import linear, paint, random_colour
 from transferbench.world.parts import Colour, Part, Shape, box, cone, ellipsoid, turned
-from transferbench.world.trace import Solids, solids_of
+from transferbench.world.solids import Floats, Solids, solids_of
+from transferbench.world.surface import PATTERNS, Finish
+from transferbench.world.trace import Camera
 
-Floats = NDArray[np.float32]
-Array = NDArray[np.float64]
-
-PATTERNS = ("plain", "stripes", "spots", "checks")
 NATURAL = 0.5  # of the scenes show the object in its usual colours
 CLUTTER = (0.4, 0.3, 0.2, 0.1)  # probability of 0, 1, 2, 3 other things beside the object
-
-
-@dataclass(frozen=True)
-class Finish:
-    """How the parts look: ``colours`` (P, 2, 3) linear, the second one for the ``pattern`` (P,), an index of PATTERNS.
-
-    ``frequency`` (P,) per unit, ``gloss`` (P,) strength of highlights, ``metal`` (P,) share of mirrored surroundings.
-    """
-
-    colours: Floats
-    pattern: NDArray[np.intp]
-    frequency: Floats
-    gloss: Floats
-    metal: Floats
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera: ``pose`` (4, 4) camera-to-world; ``focal`` and ``principal`` in pixels of a ``size`` picture."""
-
-    pose: Array
-    focal: float
-    principal: tuple[float, float]
-    size: int
-
-
-@dataclass(frozen=True)
-class Light:
-    """The sun (unit vector towards it, linear colour), the sky's and the ground's ambient light, and the exposure."""
-
-    towards: Floats
-    sun: Floats
-    sky: Floats
-    bounce: Floats
-    exposure: float
 
 
 @dataclass(frozen=True)
@@ -113,7 +77,7 @@ def _draw_camera(solids: Solids, airborne: bool, rng: np.random.Generator, size:
     field_of_view = np.radians(rng.uniform(22, 48))
     focal = size / 2 / np.tan(field_of_view / 2)
     roll = float(np.radians(rng.normal(0, 2.5)))
-    wanted = size * float(rng.uniform(0.5, 0.9))
+    wanted = size * float(rng.uniform(0.6, 0.95))
     back = np.array([0.0, -np.cos(elevation), np.sin(elevation)])
     distance = 3.0
     for _ in range(4):  # the projected extent is nearly inverse to the distance

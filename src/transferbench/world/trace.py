@@ -1,72 +1,33 @@
-"""Where the rays of a grid meet ellipsoids, boxes, cone frusta and tori: analytic, or traced along a distance.
+"""What the rays of a grid see of many parts, without a loop over parts.
 
-All parts of a picture are intersected at once: each part contributes the pixels of the rectangle around its
-projection, so the work is proportional to the area that parts cover.
+Each part contributes the pixels of the rectangle around its projection, so the work is proportional to the area that
+parts cover.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from transferbench.world.parts import Part
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.intp]
-
-KINDS = ("ellipsoid", "box", "cone", "torus")
-TORUS_STEPS = 14
-TINY = np.float32(1e-9)
-SIGNS: Floats = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+from transferbench.nerf.cameras import ray_basis
+from transferbench.world.solids import INTERSECTIONS, KINDS, Floats, Ints, Solids, dot
 
 
 @dataclass(frozen=True)
-class Solids:
-    """Parts as arrays: ``kind`` (P,) indexes KINDS; ``centre`` and ``size`` (P, 3); ``rotation`` (P, 3, 3) to the world."""
+class Camera:
+    """A pinhole camera: ``pose`` (4, 4) camera-to-world; ``focal`` and ``principal`` in pixels of a square picture."""
 
-    kind: Ints
-    centre: Floats
-    size: Floats
-    rotation: Floats
+    pose: NDArray[np.float64]
+    focal: float
+    principal: tuple[float, float]
+    size: int
 
-    def moved(self, turn: Floats, shift: Floats) -> Solids:
-        """Return the parts turned (or mirrored) by the orthogonal matrix ``turn`` (3, 3), then shifted by (3,)."""
-        return replace(self, centre=self.centre @ turn.T + shift, rotation=turn @ self.rotation)
-
-    def joined(self, other: Solids) -> Solids:
-        """Return these parts, followed by those of ``other``."""
-        pairs = zip(astuple(self), astuple(other))
-        return Solids(*(np.concatenate(pair) for pair in pairs))
-
-    def extents(self) -> Floats:
-        """Return the half extents (P, 3) of the parts in their own frames."""
-        size, flat = self.size, self.size.copy()
-        widest = np.maximum(size[:, 0], size[:, 1])
-        is_cone, is_torus = self.kind == KINDS.index("cone"), self.kind == KINDS.index("torus")
-        flat[is_cone, 0] = flat[is_cone, 1] = widest[is_cone]
-        outer = size[:, 0] + size[:, 1]
-        flat[is_torus, 0] = flat[is_torus, 1] = outer[is_torus]
-        flat[is_torus, 2] = size[is_torus, 1]
-        return flat
-
-    def corners(self) -> Floats:
-        """Return the corners (P, 8, 3) of the boxes around the parts, in the world."""
-        local = SIGNS[None] * self.extents()[:, None]
-        world: Floats = local @ self.rotation.transpose(0, 2, 1) + self.centre[:, None]
-        return world
-
-
-def solids_of(parts: Sequence[Part]) -> Solids:
-    """Return ``parts`` as arrays."""
-    return Solids(
-        kind=np.array([KINDS.index(part.kind) for part in parts], np.intp),
-        centre=np.array([part.centre for part in parts], np.float32).reshape(-1, 3),
-        size=np.maximum(np.array([part.size for part in parts], np.float32).reshape(-1, 3), np.float32(1e-4)),
-        rotation=np.array([part.rotation for part in parts], np.float32).reshape(-1, 3, 3),
-    )
+    def scaled(self, times: int) -> Camera:
+        """Return the same view with ``times`` as many pixels a side."""
+        principal = (self.principal[0] * times, self.principal[1] * times)
+        return Camera(self.pose, self.focal * times, principal, self.size * times)
 
 
 @dataclass(frozen=True)
@@ -81,6 +42,20 @@ class Grid:
     origin: tuple[Floats, Floats, Floats]
     direction: tuple[Floats, Floats, Floats]
 
+    @classmethod
+    def of(cls, camera: Camera) -> Grid:
+        """Return the rays of a pinhole camera; their parameter is the depth along the viewing axis."""
+        a, b, c = (term.astype(np.float32) for term in ray_basis(camera.pose, camera.focal, camera.principal))
+        still = np.zeros(3, np.float32)
+        return cls(camera.size, camera.size, (camera.pose[:3, 3].astype(np.float32), still, still), (a, b, c))
+
+    def directions(self) -> Floats:
+        """Return the directions (3, H * W) of all rays."""
+        a, b, c = (term[:, None, None] for term in self.direction)
+        u = np.arange(self.width, dtype=np.float32) + np.float32(0.5)
+        v = np.arange(self.height, dtype=np.float32) + np.float32(0.5)
+        return (a + b * u + c * v[:, None]).reshape(3, -1)
+
 
 @dataclass(frozen=True)
 class Hits:
@@ -90,13 +65,19 @@ class Hits:
     part: Ints
 
 
-def trace(solids: Solids, rectangles: Ints, grid: Grid) -> Hits:
+def rectangles(points: NDArray[np.floating]) -> Ints:
+    """Return the pixel rectangles (P, 4), half-open, around projected corners (P, 8, 2)."""
+    low, high = np.floor(points.min(axis=1)), np.ceil(points.max(axis=1))
+    return np.concatenate([low, high], axis=1).clip(-1e6, 1e6).astype(np.intp)
+
+
+def trace(solids: Solids, frames: Ints, grid: Grid) -> Hits:
     """Return the nearest hits of all rays of ``grid``.
 
-    ``rectangles`` (P, 4) holds the half-open pixel rectangle (left, top, right, bottom) that each part's projection
+    ``frames`` (P, 4) holds the half-open pixel rectangle (left, top, right, bottom) that each part's projection
     lies in.
     """
-    left, top, right, bottom = _clipped(rectangles, grid)
+    left, top, right, bottom = _clipped(frames, grid)
     width = np.maximum(right - left, 0)
     counts = width * np.maximum(bottom - top, 0)
     depth = np.full(grid.width * grid.height, np.inf, np.float32)
@@ -119,10 +100,10 @@ def trace(solids: Solids, rectangles: Ints, grid: Grid) -> Hits:
     return Hits(depth.reshape(grid.height, grid.width), part.reshape(grid.height, grid.width))
 
 
-def _clipped(rectangles: Ints, grid: Grid) -> Ints:
+def _clipped(frames: Ints, grid: Grid) -> Ints:
     low = np.array([0, 0, 0, 0])
     high = np.array([grid.width, grid.height, grid.width, grid.height])
-    return np.clip(rectangles, low, high).T
+    return np.clip(frames, low, high).T
 
 
 def _ray_parameter(name: str, solids: Solids, owner: Ints, column: Ints, row: Ints, grid: Grid) -> Floats:
@@ -131,7 +112,7 @@ def _ray_parameter(name: str, solids: Solids, owner: Ints, column: Ints, row: In
     inverse = solids.rotation.transpose(2, 1, 0)  # (axis of the part, axis of the world, part)
     start = _bilinear(grid.origin, inverse, owner, u, v, solids.centre)
     along = _bilinear(grid.direction, inverse, owner, u, v, None)
-    ahead = -_dot(start, along) / _dot(along, along)  # to where the ray is nearest to the part's centre
+    ahead = -dot(start, along) / dot(along, along)  # to where the ray is nearest to the part's centre
     start += ahead * along
     t = ahead + INTERSECTIONS[name](start, along, solids.size.T.take(owner, axis=1))
     return np.where(t > 0, t, np.float32(np.inf))
@@ -148,111 +129,3 @@ def _bilinear(
         if term.any():
             local += np.einsum("awp,w->ap", inverse, term).take(owner, axis=1) * coordinate
     return local
-
-
-def _dot(a: Floats, b: Floats) -> Floats:
-    total: Floats = a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-    return total
-
-
-def hit_ellipsoid(o: Floats, d: Floats, size: Floats) -> Floats:
-    """Return where the rays o + t d (3, N) enter ellipsoids of half extents ``size`` (3, N): t (N,), infinite if never.
-
-    As for the other shapes: in the part's frame, and the origins should be near the part, for accuracy.
-    """
-    o, d = o / size, d / size
-    a, b, c = _dot(d, d), _dot(o, d), _dot(o, o) - 1
-    inside = b * b - a * c
-    with np.errstate(invalid="ignore"):
-        return np.where(inside >= 0, (-b - np.sqrt(inside)) / a, np.float32(np.inf))
-
-
-def hit_box(o: Floats, d: Floats, size: Floats) -> Floats:
-    """Return where the rays enter boxes of half extents ``size`` (3, N)."""
-    inverse = 1 / np.where(np.abs(d) < TINY, TINY, d)
-    middle, reach = -o * inverse, np.abs(inverse) * size
-    near, far = (middle - reach).max(axis=0), (middle + reach).min(axis=0)
-    return np.where(near <= far, near, np.float32(np.inf))
-
-
-def hit_cone(o: Floats, d: Floats, size: Floats) -> Floats:
-    """Return where the rays enter capped frusta about z; ``size`` (3, N): radius below, radius above, half height."""
-    below, above, half = size
-    slope, middle = (above - below) / (2 * half), (above + below) / 2
-    radius = middle + slope * o[2]
-    a = d[0] ** 2 + d[1] ** 2 - (slope * d[2]) ** 2
-    a = np.where(np.abs(a) < TINY, TINY, a)
-    b = o[0] * d[0] + o[1] * d[1] - slope * d[2] * radius
-    c = o[0] ** 2 + o[1] ** 2 - radius**2
-    best = np.full(o.shape[1], np.inf, np.float32)
-    with np.errstate(invalid="ignore"):
-        root = np.sqrt(b * b - a * c)
-        for t in ((-b - root) / a, (-b + root) / a):
-            best = np.where((np.abs(o[2] + t * d[2]) <= half) & (t < best), t, best)
-    steep = np.where(np.abs(d[2]) < TINY, TINY, d[2])
-    t = (-np.sign(steep) * half - o[2]) / steep  # the cap through which a ray can enter
-    rim = np.where(steep > 0, below, above)
-    on_cap = (o[0] + t * d[0]) ** 2 + (o[1] + t * d[1]) ** 2 <= rim**2
-    return np.where(on_cap & (t < best), t, best)
-
-
-def hit_torus(o: Floats, d: Floats, size: Floats) -> Floats:
-    """Return where the rays enter tori about z; ``size`` (3, N): radius of the ring, radius of the tube, unused.
-
-    Steps by the distance to the surface, from the sphere around the torus.
-    """
-    ring, tube = size[0], size[1]
-    speed = np.sqrt(_dot(d, d))
-    d = d / speed
-    b = _dot(o, d)
-    inside = (ring + tube) ** 2 - _dot(o, o) + b * b
-    reached = np.flatnonzero(inside >= 0)
-    result = np.full(o.shape[1], np.inf, np.float32)
-    o, d, ring, tube = o[:, reached], d[:, reached], ring[reached], tube[reached]
-    reach = np.sqrt(inside[reached])
-    t = -b[reached] - reach
-    for _ in range(TORUS_STEPS):
-        p = o + t * d
-        gap = np.hypot(np.hypot(p[0], p[1]) - ring, p[2]) - tube
-        t = t + gap
-    result[reached] = np.where(gap < 0.05 * tube, t / speed[reached], np.float32(np.inf))
-    return result
-
-
-INTERSECTIONS: dict[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "ellipsoid": hit_ellipsoid,
-    "box": hit_box,
-    "cone": hit_cone,
-    "torus": hit_torus,
-}
-
-
-def normals(kind: Ints, point: Floats, size: Floats) -> Floats:
-    """Return the outward unit normals (3, N) at surface points ``point`` (3, N) of parts, in the parts' frames."""
-    normal = point / size**2  # of the ellipsoids
-    index = np.flatnonzero(kind == KINDS.index("box"))
-    if len(index):
-        ratio = point[:, index] / size[:, index]
-        axis = np.abs(ratio).argmax(axis=0)
-        normal[:, index] = 0
-        normal[axis, index] = np.sign(ratio[axis, np.arange(len(index))])
-    index = np.flatnonzero(kind == KINDS.index("cone"))
-    if len(index):
-        normal[:, index] = _cone_normal(point[:, index], size[:, index])
-    index = np.flatnonzero(kind == KINDS.index("torus"))
-    if len(index):
-        p = point[:, index]
-        pull = size[0, index] / np.maximum(np.hypot(p[0], p[1]), TINY)
-        normal[:, index] = p - np.stack([p[0] * pull, p[1] * pull, np.zeros_like(pull)])
-    return normal / np.maximum(np.sqrt(_dot(normal, normal)), TINY)
-
-
-def _cone_normal(p: Floats, size: Floats) -> Floats:
-    below, above, half = size
-    slope = (above - below) / (2 * half)
-    radius = np.maximum(np.hypot(p[0], p[1]), TINY)
-    off_side = np.abs(radius - ((above + below) / 2 + slope * p[2]))
-    on_cap = half - np.abs(p[2]) < off_side
-    side = np.stack([p[0] / radius, p[1] / radius, -slope])
-    zero = np.zeros_like(radius)
-    return np.where(on_cap, np.stack([zero, zero, np.sign(p[2])]), side)

@@ -11,13 +11,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from transferbench.world.parts import Colour, Part, Shape, Vector, turned
+from transferbench.world.parts import Colour, Part, Shape, Vector, cone, ellipsoid, turned
 
 Palette = dict[str, tuple[Colour, ...]]
 Plan = TypeVar("Plan")
 
 INK: tuple[Colour, ...] = ((0.07, 0.06, 0.06), (0.13, 0.10, 0.08))
 """Natural colours of eyes, noses and hooves."""
+FACING = (-10.0, 70.0)
+"""Range of yaw of flat shapes whose face looks towards -y: within 40 degrees of the camera."""
 
 
 def placed(
@@ -66,6 +68,12 @@ def varied(rng: np.random.Generator, plan: Plan, spread: float = 0.12) -> Plan:
 def vary(rng: np.random.Generator, spread: float = 0.15) -> float:
     """Return a factor in 1 +- ``spread``."""
     return float(rng.uniform(1 - spread, 1 + spread))
+
+
+def sweep(points: Sequence[Vector], radii: Sequence[float], slot: str = "main", joints: bool = True) -> list[Part]:
+    """Return a tube through ``points`` with a radius at each; without ``joints`` its bends are open wedges."""
+    tube = [cone(p, q, float(r), float(s), slot) for p, q, r, s in zip(points, points[1:], radii, radii[1:])]
+    return tube + ([ellipsoid(p, float(r), slot) for p, r in zip(points, radii)] if joints else [])
 
 
 def chance(rng: np.random.Generator, probability: float = 0.5) -> bool:

@@ -134,4 +134,6 @@ class Quadruped:
     def _foot(self, at: Vector) -> Part:
         if self.hooved:
             return box((at[0] + self.foot * 0.2, at[1], self.foot * 0.5), (self.foot,) * 3, self.foot_slot)
-        return ellipsoid((at[0] + self.foot * 0.5, at[1], self.foot * 0.5), (self.foot * 1.5, self.foot, self.foot * 0.8))
+        return ellipsoid(
+            (at[0] + self.foot * 0.5, at[1], self.foot * 0.5), (self.foot * 1.5, self.foot, self.foot * 0.8)
+        )

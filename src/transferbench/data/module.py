@@ -1,0 +1,220 @@
+"""Labelled images as a Lightning data module: random crops for training, centre crops for validation."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from PIL import Image
+from torch import Tensor
+
+from transferbench.data.evaluation import CentreCrop
+from transferbench.data.image_set import Splits
+from transferbench.data.labelled import read_splits
+from transferbench.data.loading import CentreSet, CropLoader, CropSet, OnError
+from transferbench.data.samplers import EvaluationShare, TrainingShare
+from transferbench.data.torchvision_sets import read_torchvision
+from transferbench.data.unreadable import UnreadableLog
+from transferbench.distributed import rank, world_size
+from transferbench.errors import UserError
+from transferbench.storage import digest_of
+
+
+class ImageData(LightningDataModule, ABC):
+    """Training and test images of one data set; a subclass says how to ``read`` them.
+
+    A batch is ``(crops, labels)``: a list of (B, 3, H, W) uint8 tensors, and (B,) int64. In validation the list holds
+    the centre crop alone, and the label -1 marks what is no image (the padding of a rank's share, an unreadable file).
+
+    Each image's crops are drawn from a seed of their own, which follows from ``seed``, the epoch and the image: they do
+    not depend on the number of ranks and workers, ranks never share a stream, and no other random state is touched.
+
+    Attributes:
+        name: a short readable name of the data set.
+
+    Args:
+        crops: an RGB image to its training crops (``MultiCrop``).
+        batch_size: images a device and step.
+        eval_resize: length of the shorter side in validation, pixels (bilinear).
+        eval_size: height and width of the centre crop in validation, pixels.
+        workers: loading processes a device and loader; 0 loads in the main process.
+        on_error: an unreadable image is replaced by the next one and told of at the end of the epoch (``skip``), or
+            ends the run (``raise``).
+        seed: of the order of the images and of their crops.
+    """
+
+    name: str
+
+    def __init__(
+        self,
+        crops: Callable[[Image.Image], list[Tensor]],
+        batch_size: int,
+        eval_resize: int,
+        eval_size: int,
+        workers: int = 2,
+        on_error: OnError = "skip",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or workers < 0:
+            raise UserError(
+                f"the batch size is {batch_size} and data.workers is {workers}; expected scale.batch_size=1 or more "
+                f"and data.workers=0 or more."
+            )
+        if on_error not in ("skip", "raise"):
+            raise UserError(f"data.on_error is {on_error!r}; expected skip or raise.")
+        self.crops = crops
+        self.centre = CentreCrop(eval_resize, eval_size, "bilinear")
+        self.batch_size = batch_size
+        self.workers = workers
+        self.on_error = on_error
+        self.seed = seed
+        self._splits: Splits | None = None
+        self._unreadable: UnreadableLog | None = None
+
+    @abstractmethod
+    def read(self) -> Splits:
+        """Return the training and test images; called once, by ``setup``. Raises ``UserError``."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the lists of images, unless that is done; raises ``UserError``."""
+        if self._splits is None:
+            self._splits = self.read()
+
+    @property
+    def splits(self) -> Splits:
+        """The training and test images."""
+        if self._splits is None:
+            raise RuntimeError("call setup() before asking a data module for its images")
+        return self._splits
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes, in the order of the labels."""
+        return self.splits.train.classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """A readable name a class, in the order of the labels."""
+        return self.classes
+
+    def evaluation_sets(self) -> dict[str, Splits]:
+        """Return what to measure transfer on; here the data set itself, as ``seen``."""
+        return {"seen": self.splits}
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that change with the content of the data set."""
+        return digest_of(self.splits.train.digest(), self.splits.test.digest())
+
+    def train_dataloader(self) -> CropLoader:
+        """Return this rank's loader of training crops; raises ``UserError`` when the images fill no batch."""
+        images, world = self.splits.train, world_size()
+        if len(images) < self.batch_size * world:
+            devices = f" on each of {world} devices" if world > 1 else ""
+            raise UserError(
+                f"{self.name} has {len(images)} training images, fewer than one batch of {self.batch_size}{devices}; "
+                f"set scale.batch_size={max(1, len(images) // world)} or lower."
+            )
+        sampler = TrainingShare(len(images), self.seed, rank(), world)
+        log = self._log()
+        return self._loader(CropSet(images, self.crops, log, self.on_error), sampler=sampler, drop_last=True)
+
+    def val_dataloader(self) -> CropLoader:
+        """Return this rank's loader of the test images' centre crops."""
+        images = self.splits.test
+        sampler = EvaluationShare(len(images), rank(), world_size())
+        log = self._log()
+        return self._loader(CentreSet(images, self.centre, log, self.on_error), sampler=sampler)
+
+    def report_unreadable(self) -> int:
+        """Warn, once, of the unreadable images met since the last report; return how many (0 but on rank 0)."""
+        return self._unreadable.report() if self._unreadable is not None else 0
+
+    def teardown(self, stage: str | None = None) -> None:
+        """Tell of unreadable images not told of yet."""
+        self.report_unreadable()
+
+    def _log(self) -> UnreadableLog:
+        if self._unreadable is None:
+            self._unreadable = UnreadableLog()
+        return self._unreadable
+
+    def _loader(self, dataset: CropSet | CentreSet, **options: Any) -> CropLoader:
+        return CropLoader(
+            dataset,
+            batch_size=self.batch_size,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(self.seed),  # so that a loader leaves the default one alone
+            **options,
+        )
+
+
+class FolderData(ImageData):
+    """Labelled images in folders: ``root/train/<class>`` and ``root/val/<class>``, or ``root/<class>``.
+
+    Args:
+        root: the folder; see ``data.labelled.read_splits``.
+        holdout: share of each class held out for testing where ``root`` has no held-out folder.
+        holdout_seed: decides which images; apart from ``seed``, so that runs of several seeds share one test set.
+        **options: those of ``ImageData``.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        crops: Callable[[Image.Image], list[Tensor]],
+        batch_size: int,
+        eval_resize: int,
+        eval_size: int,
+        holdout: float = 0.1,
+        holdout_seed: int = 0,
+        workers: int = 2,
+        on_error: OnError = "skip",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(crops, batch_size, eval_resize, eval_size, workers, on_error, seed)
+        self.root = Path(root).expanduser()
+        self.name = self.root.resolve().name
+        self.holdout = holdout
+        self.holdout_seed = holdout_seed
+
+    def read(self) -> Splits:
+        """List the images; raises ``UserError``."""
+        return read_splits(self.root, self.holdout, self.holdout_seed)
+
+
+class TorchvisionData(ImageData):
+    """One of torchvision's data sets, from files that are already there.
+
+    Args:
+        dataset: its name in torchvision, such as ``CIFAR10``; see ``data.torchvision_sets.PARTS``.
+        root: where torchvision finds it.
+        **options: those of ``ImageData``.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        root: str,
+        crops: Callable[[Image.Image], list[Tensor]],
+        batch_size: int,
+        eval_resize: int,
+        eval_size: int,
+        workers: int = 2,
+        on_error: OnError = "skip",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(crops, batch_size, eval_resize, eval_size, workers, on_error, seed)
+        self.name = dataset.lower()
+        self.dataset = dataset
+        self.root = root
+
+    def read(self) -> Splits:
+        """Read the data set; raises ``UserError``."""
+        return read_torchvision(self.dataset, self.root)

@@ -1,0 +1,130 @@
+"""Every file of conf/: composes, resolves, passes the check, and is named by somebody."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from transferbench import cli
+from transferbench.check import problems_of
+
+CONF = cli.conf_dir()
+EXPERIMENTS = sorted(f.stem for f in (CONF / "experiment").glob("*.yaml"))
+FITS = {  # task -> the options of each group that go with it
+    "supervised": {
+        "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
+        "model": ["resnet_small", "resnet50", "timm model.name=vit_tiny_patch16_224", "torchvision model.name=resnet18"],
+        "head": ["linear", "trex", "trex_star", "trex_plain", "deepncm"],
+        "crops": ["single", "trex", "trex_star"],
+        "scale": ["trex_world", "supervised_world", "oracle_world", "trex_cifar", "trex_paper"],
+    }
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def composer() -> Iterator[None]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def resolved(*overrides: str) -> dict:
+    config = compose("config", overrides=list(overrides))
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_composes_and_passes_the_check(name: str) -> None:
+    config = resolved(f"+experiment={name}")
+    assert config["name"] == name
+    assert list(problems_of(config)) == []
+    assert len((CONF / "experiment" / f"{name}.yaml").read_text().splitlines()) <= 25
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_takes_every_option_that_fits_in_both_orders(name: str) -> None:
+    groups = FITS["supervised"]
+    for group, options in groups.items():
+        for option in options:
+            words = f"{group}={option}".split()
+            for order in permutations([f"+experiment={name}", " ".join(words)]):
+                config = resolved(*" ".join(order).split())
+                assert list(problems_of(config)) == []
+                if group == "data" and "root" in option:
+                    assert config["data"]["root"] == "/x"
+
+
+def test_a_scale_chooses_the_model_and_the_user_still_wins() -> None:
+    paper = resolved("+experiment=trex", "scale=trex_paper")
+    assert paper["model"]["name"] == "resnet50"
+    assert paper["head"]["memory"] == 8192
+    for order in permutations(["+experiment=trex", "scale=trex_paper", "model=resnet_small"]):
+        assert resolved(*order)["model"]["_target_"].endswith("resnet_small")
+
+
+def test_t_rex_at_paper_scale_has_the_published_values() -> None:
+    """The table of arXiv:2206.15369's released settings."""
+    config = resolved("+experiment=trex", "scale=trex_paper", "data=imagenet", "data.root=/x", "trainer=ddp")
+    head, views, scale = config["head"], config["crops"]["views"], config["scale"]
+    assert (head["hidden_layers"], head["hidden_width"], head["bottleneck"], head["temperature"]) == (3, 2048, 256, 0.1)
+    assert (head["memory"], head["momentum"]) == (8192, 0.999)
+    assert (views["global"]["count"], views["global"]["size"], views["global"]["scale"]) == (1, 224, [0.25, 1.0])
+    assert (views["local"]["count"], views["local"]["size"], views["local"]["scale"]) == (8, 96, [0.05, 0.25])
+    assert (scale["epochs"], scale["batch_size"], scale["lr"], scale["warmup_epochs"]) == (100, 64, 0.1, 10)
+    assert (config["trainer"]["precision"], config["trainer"]["sync_batchnorm"]) == ("16-mixed", True)
+    star = resolved("+experiment=trex_star", "scale=trex_paper")
+    assert star["head"]["hidden_layers"] == 1
+    assert [v["scale"] for v in star["crops"]["views"].values()] == [[0.4, 1.0], [0.05, 0.4]]
+
+
+def test_every_scale_defines_the_same_keys_and_components_name_no_other() -> None:
+    bases = {base: set(yaml.safe_load((CONF / "scale" / f"{base}.yaml").read_text())) for base in ("world", "paper")}
+    assert bases["world"] == bases["paper"]
+    named = {key for file in CONF.rglob("*.yaml") for key in re.findall(r"\$\{scale\.(\w+)\}", file.read_text())}
+    assert named == bases["world"]
+    for file in (CONF / "scale").glob("*.yaml"):
+        content = yaml.safe_load(file.read_text())
+        defaults = content.pop("defaults", [])
+        assert file.stem in bases or defaults[0] in bases
+        assert set(content) <= bases["world"]
+
+
+def test_no_experiment_or_scale_reaches_into_data_or_model() -> None:
+    for folder in ("experiment", "scale"):
+        for file in (CONF / folder).glob("*.yaml"):
+            content = yaml.safe_load(file.read_text())
+            assert not {"data", "model"} & set(content)
+            if folder == "experiment" and any("/scale" in str(d) for d in content["defaults"]):
+                assert not any("/model" in str(d) for d in content["defaults"])
+
+
+def test_components_ask_hydra_for_nothing() -> None:
+    assert not [f for f in CONF.rglob("*.yaml") if "${hydra:" in f.read_text()]
+
+
+def test_no_file_is_an_orphan() -> None:
+    """Somebody names each file: a defaults list, another file, or the README."""
+    readme = (CONF.parent / "README.md").read_text()
+    texts = {file: file.read_text() for file in CONF.rglob("*.yaml")}
+    orphans = []
+    for file in texts:
+        group, name = file.parent.name, file.stem
+        if file.parent == CONF or group == "experiment":
+            continue
+        patterns = [rf"/?{group}(@\S+)?[:=]\s*{name}\b", rf"{group}/{name}"]
+        inherited = any(re.search(rf"^\s*- {name}$", t, re.M) for f, t in texts.items() if f.parent == file.parent)
+        others = [t for f, t in texts.items() if f != file] + [readme]
+        if not inherited and not any(re.search(p, t) for p in patterns for t in others):
+            orphans.append(f"{group}/{name}")
+    assert orphans == []
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_in_the_readme(name: str) -> None:
+    assert f"`{name}`" in Path(CONF.parent / "README.md").read_text()
