@@ -24,7 +24,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 import transferbench
 from transferbench.build import build
 from transferbench.check import check_devices
-from transferbench.checkpoint import build_parts, read, snapshot
+from transferbench.checkpoint import build_parts, read, snapshot, unpretrained
 from transferbench.outputs import RunFolder
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def evaluate(
     with clock.measure("evaluation"):
         result = protocol.evaluate(task.backbone, sets, config["seed"], device)
     with clock.measure("floors"):
-        untrained = lambda: build(config["model"])  # noqa: E731
+        untrained = lambda: build(unpretrained(config)["model"])  # noqa: E731
         beneath = floors(protocol, sets, untrained, digest_of(config["model"]), config["seed"], device)
     metrics |= result.metrics()
     for name, floor in beneath.items():
@@ -210,8 +210,9 @@ def commit() -> str:
 
 def quieten() -> None:
     """Keep Lightning's advertisements and hints that do not concern a user of this package off the screen."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric"):
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric", "lightning.pytorch.trainer.connectors.checkpoint_connector"):
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
     warnings.filterwarnings("ignore", message=".*number of training batches.*is smaller than the logging interval.*")

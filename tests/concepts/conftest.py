@@ -4,7 +4,6 @@ import csv
 import importlib.util
 import os
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from transferbench.concepts.similarity import LinSimilarity
 from transferbench.concepts.wordnet import WordNet, open_wordnet
 from transferbench.errors import UserError
+from transferbench.world.taxonomy import concept_ids, leaves, read_taxonomy, write_wordnet
 
 LICENCE = "  1 A licence stands in lines that begin with two spaces.  \n"
 
@@ -69,17 +69,11 @@ def write_nouns_fixture() -> WriteNouns:
 @pytest.fixture(scope="session")
 def world_tree(tmp_path_factory: pytest.TempPathFactory) -> tuple[WordNet, list[str]]:
     """The embedded world's taxonomy as a WordNet, and its leaves."""
-    path: list[str] = []
-    parents: dict[str, list[str]] = {}
-    for line in files("transferbench.world").joinpath("taxonomy.txt").read_text().splitlines():
-        if line.strip() and not line.lstrip().startswith("#"):
-            depth = (len(line) - len(line.lstrip())) // 2
-            path = [*path[:depth], line.strip().partition(":")[0]]
-            parents[path[-1]] = path[-2:-1]
+    concepts = read_taxonomy()
     folder = tmp_path_factory.mktemp("wordnet")
-    wnids = write_nouns(folder, parents)
-    inner = {parent for above in parents.values() for parent in above}
-    return open_wordnet(folder), [wnids[name] for name in parents if name not in inner]
+    write_wordnet(concepts, folder)
+    wnids = concept_ids(concepts)
+    return open_wordnet(folder), [wnids[leaf.lemma] for leaf in leaves(concepts)]
 
 
 @pytest.fixture(scope="session")

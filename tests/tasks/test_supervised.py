@@ -249,9 +249,11 @@ def test_a_run_without_an_end_is_refused():
         trainer(max_epochs=-1).fit(task(), loader())
 
 
-def test_a_warmup_longer_than_the_run_is_refused():
-    with pytest.raises(UserError, match="warm-up of 6 steps in a run of 3"):
-        trainer().fit(task(warmup_epochs=2), loader())
+def test_a_run_shorter_than_its_warmup_rises_to_the_peak(caplog):
+    spy = Spy()
+    trainer(callbacks=[spy]).fit(task(lr=6.4, warmup_epochs=2), loader())
+    assert spy.rates == pytest.approx([0, 0.05, 0.1])
+    assert "as short as its warm-up of 2 epochs" in caplog.text
 
 
 def test_channels_last_changes_the_layout_and_not_the_result():

@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from transferbench.data.evaluation import CentreCrop
 from transferbench.data.image_set import Splits
+from transferbench.data.images import UnreadableImage
 from transferbench.data.labelled import read_splits
 from transferbench.data.loading import CentreSet, CropLoader, CropSet, OnError
 from transferbench.data.samplers import EvaluationShare, TrainingShare
@@ -101,6 +104,22 @@ class ImageData(LightningDataModule, ABC):
     def class_names(self) -> tuple[str, ...]:
         """A readable name a class, in the order of the labels."""
         return self.classes
+
+    @property
+    def render_seconds(self) -> float:
+        """Seconds that ``setup`` spent making the images; 0 for images that exist."""
+        return 0.0
+
+    def sample_crops(self, count: int) -> list[tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]]:
+        """Return up to ``count`` training images (H, W, 3), spread over the set, each with crops of it (S, S, 3)."""
+        images, shown = self.splits.train, []
+        for index in np.unique(np.linspace(0, len(images) - 1, count).round().astype(int)):
+            try:
+                picture = images.image(int(index))
+            except UnreadableImage:
+                continue
+            shown.append((np.asarray(picture), [crop.permute(1, 2, 0).numpy() for crop in self.crops(picture)]))
+        return shown
 
     def evaluation_sets(self) -> dict[str, Splits]:
         """Return what to measure transfer on; here the data set itself, as ``seen``."""

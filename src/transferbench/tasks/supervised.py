@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -21,6 +22,8 @@ from transferbench.errors import RunFailed, UserError
 from transferbench.optim.groups import decay_groups
 from transferbench.optim.momentum import MomentumEncoder
 from transferbench.optim.schedule import scaled_lr, warmup_cosine
+
+log = logging.getLogger(__name__)
 
 CropBatch: TypeAlias = tuple[Sequence[Tensor], Tensor]
 
@@ -124,14 +127,16 @@ class Supervised(LightningModule):
         """Set the learning rate of every optimiser step: linear warm-up from 0, then half a cosine.
 
         Raises:
-            UserError: for a run without an end, or a warm-up longer than the run.
+            UserError: for a run without an end.
         """
         total = self.trainer.estimated_stepping_batches
         if math.isinf(total):
             raise UserError("the learning rate needs to know where training ends: set trainer.max_epochs")
         steps = int(total)
         steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        warmup_steps = round(self.warmup_epochs * steps_per_epoch)
+        warmup_steps = min(round(self.warmup_epochs * steps_per_epoch), steps)
+        if warmup_steps == steps:
+            log.warning("the run is as short as its warm-up of %g epochs: the peak is its last step", self.warmup_epochs)
         rates = warmup_cosine(scaled_lr(self.lr, self.images_per_step), self.min_lr, steps, warmup_steps)
         groups = decay_groups([self.backbone, self.head.projector, self.head.classifier], self.weight_decay)
         optimizer = self.optimizer(groups, lr=1.0)  # the schedule multiplies it: its values are the learning rates

@@ -106,9 +106,8 @@ def _drawn(make_backbone: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 def _source() -> str:
     """Return a digest of the code that the scores come from."""
-    folders = [Path(folder) for package in (probes, features) for folder in package.__path__]
-    files = [file for folder in folders for file in sorted(folder.glob("*.py"))]
-    return digest_of(*(file.read_bytes() for file in [*files, Path(__file__)]))
+    folders = [*probes.__path__, *features.__path__, str(Path(__file__).parent)]
+    return digest_of(*(file.read_bytes() for folder in folders for file in sorted(Path(folder).glob("*.py"))))
 
 
 def _data(sets: Mapping[str, Splits]) -> list[list[str]]:

@@ -169,7 +169,7 @@ def join(found: Mapping[str, SetScore], seconds: float, neighbours: tuple[Neighb
     """Return the result over the sets ``found``, and say once how many fits ran out of iterations."""
     early = sum(score.stopped_early for score in found.values())
     if early:
-        log.warning("%d fits of logistic regression ended at the limit of iterations, near their optimum", early)
+        log.warning("%d fits of logistic regression ended at the limit of iterations before they had converged", early)
     return TransferResult(
         scores={name: score.scores for name, score in found.items()},
         test_counts={name: score.test_count for name, score in found.items()},

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Part,
-    Vector,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-)
+from transferbench.world.parts import Part, Vector, cone, ellipsoid, limb, mirrored
 from transferbench.world.shapes.quadruped import Body
 
 

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Part,
-    Shape,
-    Vector,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-)
+from transferbench.world.parts import Builder, Part, Shape, Vector, cone, ellipsoid, limb, mirrored, patterned
 from transferbench.world.shapes.fitting import FACING, INK, Palette, about, chance, fitted, placed, sweep, vary
 
 BUTTERFLY: Palette = {
@@ -194,8 +184,8 @@ def _crab(rng: np.random.Generator) -> Shape:
     arm: list[Vector] = [(0.1, 0.26, 0.18), (0.16, 0.44, 0.2 + raised * 0.3), (0.26, 0.44, 0.2 + raised)]
     pincer = [
         ellipsoid((0.04, -0.02, 0.05), (0.09, 0.09, 0.13)),
-        *limb([(0.05, 0.06, 0.12), (0.07, 0.05, 0.22), (0.07, -0.03, 0.31)], 0.052, 0.012),
-        *limb([(0.05, -0.07, 0.12), (0.08, -0.13, 0.2), (0.08, -0.08, 0.27)], 0.045, 0.012),
+        *sweep([(0.05, 0.06, 0.12), (0.07, 0.05, 0.22), (0.07, -0.03, 0.31)], (0.052, 0.032, 0.012), joints=False),
+        *sweep([(0.05, -0.07, 0.12), (0.08, -0.13, 0.2), (0.08, -0.08, 0.27)], (0.045, 0.028, 0.012), joints=False),
     ]
     claws = mirrored([*sweep(arm, (0.05, 0.045, 0.06), joints=False), *placed(pincer, arm[-1], big)])
     legs = mirrored(

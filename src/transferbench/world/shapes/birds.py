@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Part,
-    Shape,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-)
-from transferbench.world.shapes.appendages import (
-    eyes,
-    toes,
-)
+from transferbench.world.parts import Builder, Part, Shape, cone, ellipsoid, limb, mirrored, patterned
+from transferbench.world.shapes.appendages import eyes, toes
 from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, placed, vary
 
 OWL: Palette = {
@@ -80,13 +68,13 @@ def _eagle(rng: np.random.Generator) -> Shape:
     ]
     body += mirrored(
         [
-            ellipsoid((-0.3, 0.045, 0), (0.17 * fan, 0.06, 0.015), "light", z=-14),
+            ellipsoid((-0.3, 0.045, 0), (0.19 * fan, 0.075, 0.015), "light", z=-16),
             cone((0.0, 0.06, -0.08), (-0.1, 0.06, -0.18), 0.04, 0.02, "accent"),
         ]
     )
     wing = [
         ellipsoid((0.03, 0.22 * long, 0), (0.2, 0.22 * long, 0.03), z=8),
-        ellipsoid((-0.01, 0.48 * long, 0.01), (0.19, 0.2 * long, 0.022)),
+        ellipsoid((0.0, 0.44 * long, 0.01), (0.19, 0.25 * long, 0.022)),
         *[
             cone(
                 (0.02 - 0.06 * k, 0.55 * long, 0.01),

@@ -4,21 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Part,
-    Shape,
-    box,
-    cone,
-    ellipsoid,
-    mirrored,
-    patterned,
-)
-from transferbench.world.shapes.appendages import (
-    pointed_ears,
-    round_ears,
-    tail,
-)
+from transferbench.world.parts import Builder, Part, Shape, box, cone, ellipsoid, mirrored, patterned
+from transferbench.world.shapes.appendages import pointed_ears, round_ears, tail
 from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, varied, vary
 from transferbench.world.shapes.quadruped import Head, Quadruped
 

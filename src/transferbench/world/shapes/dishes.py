@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Shape,
-    box,
-    cone,
-    ellipsoid,
-    patterned,
-    torus,
-)
+from transferbench.world.parts import Builder, Shape, box, cone, ellipsoid, patterned, torus
 from transferbench.world.shapes.fitting import FACING, INK, Palette, about, chance, fitted, placed, vary
 
 HAMBURGER: Palette = {

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Shape,
-    Vector,
-    box,
-    cone,
-    ellipsoid,
-    mirrored,
-    patterned,
-)
+from transferbench.world.parts import Builder, Shape, Vector, box, cone, ellipsoid, mirrored, patterned
 from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, placed, sweep, vary
 
 GOLDFISH: Palette = {

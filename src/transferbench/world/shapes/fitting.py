@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transferbench.world.parts import Colour, Part, Shape, Vector, cone, ellipsoid, turned
 
@@ -39,7 +40,7 @@ def placed(
     ]
 
 
-def bounds(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
+def bounds(parts: Sequence[Part]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lowest and the highest corner (3,) of the box that holds every part."""
     centres, halves = np.array([p.centre for p in parts]), np.array([_half_extents(p) for p in parts])
     return (centres - halves).min(axis=0), (centres + halves).max(axis=0)
@@ -52,11 +53,16 @@ def fitted(
     airborne: bool = False,
     yaw: tuple[float, float] = (-55, 55),
 ) -> Shape:
-    """Return the shape of ``parts`` with largest extent 1, centred, its lowest point on the ground."""
+    """Return the shape of ``parts`` with largest extent 1, centred, its lowest point on the ground.
+
+    Of ``natural``, the slots that the parts use are kept.
+    """
     low, high = bounds(parts)
     scale = 1.0 / float((high - low).max())
     foot = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]])
-    return Shape(tuple(placed(parts, _vector(-foot * scale), scale)), natural, airborne, yaw)
+    slots = {p.slot for p in parts} | {p.second for p in parts if p.pattern != "plain"}
+    colours = {slot: natural[slot] for slot in sorted(slots & natural.keys())}
+    return Shape(tuple(placed(parts, _vector(-foot * scale), scale)), colours, airborne, yaw)
 
 
 def varied(rng: np.random.Generator, plan: Plan, spread: float = 0.12) -> Plan:
@@ -92,15 +98,17 @@ def _vector(values: np.ndarray) -> Vector:
     return x, y, z
 
 
-def _half_extents(part: Part) -> np.ndarray:
+def _half_extents(part: Part) -> NDArray[np.float64]:
     """Return the half extents (3,) of the part's bounding box in the object's frame."""
-    rotation, size = np.array(part.rotation), np.array(part.size)
+    rotation, size = np.array(part.rotation, np.float64), np.array(part.size, np.float64)
     axis = rotation[:, 2]
     across = np.sqrt(np.clip(1 - axis**2, 0, None))
     if part.kind == "ellipsoid":
-        return np.sqrt(((rotation * size) ** 2).sum(axis=1))
-    if part.kind == "box":
-        return (np.abs(rotation) * size).sum(axis=1)
-    if part.kind == "torus":
-        return size[0] * across + size[1]
-    return size[2] * np.abs(axis) + max(size[0], size[1]) * across
+        half = np.sqrt(((rotation * size) ** 2).sum(axis=1))
+    elif part.kind == "box":
+        half = (np.abs(rotation) * size).sum(axis=1)
+    elif part.kind == "torus":
+        half = size[0] * across + size[1]
+    else:
+        half = size[2] * np.abs(axis) + max(size[0], size[1]) * across
+    return np.asarray(half)

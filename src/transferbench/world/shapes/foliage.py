@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from transferbench.world.parts import (
-    Part,
-    Vector,
-    cone,
-    ellipsoid,
-)
+from transferbench.world.parts import Part, Vector, cone, ellipsoid
 
 BARK = ((0.40, 0.27, 0.17), (0.32, 0.24, 0.18), (0.50, 0.38, 0.27))
 LEAF = ((0.22, 0.45, 0.18), (0.33, 0.55, 0.20), (0.15, 0.35, 0.16))

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Part,
-    Shape,
-    cone,
-    ellipsoid,
-    limb,
-    patterned,
-)
+from transferbench.world.parts import Builder, Part, Shape, cone, ellipsoid, limb, patterned
 from transferbench.world.shapes.fitting import FACING, INK, Palette, about, chance, fitted, placed, sweep, vary
 from transferbench.world.shapes.foliage import BARK, LEAF, leaf, stalk
 
@@ -162,7 +154,10 @@ def _pineapple(rng: np.random.Generator) -> Shape:
 
 def _strawberry(rng: np.random.Generator) -> Shape:
     wide, tall = 0.34 * vary(rng, 0.1), 0.66 * vary(rng, 0.1)
-    heights, radii = np.array([0.1, 0.2, 0.33, 0.46, 0.58, 0.7, 0.8]) * tall, np.array([0.24, 0.44, 0.66, 0.84, 0.95, 0.98, 0.9]) * wide
+    heights, radii = (
+        np.array([0.1, 0.2, 0.33, 0.46, 0.58, 0.7, 0.8]) * tall,
+        np.array([0.24, 0.44, 0.66, 0.84, 0.95, 0.98, 0.9]) * wide,
+    )
     parts = sweep([(0, 0, float(z)) for z in heights], radii.tolist(), joints=False)
     parts += [
         ellipsoid((0, 0, float(heights[0])), wide * 0.25),

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Shape,
-    box,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-)
+from transferbench.world.parts import Builder, Shape, Vector, cone, ellipsoid, limb, mirrored, patterned
+from transferbench.world.shapes.appendages import tufted_tail
 from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, placed, varied, vary
 from transferbench.world.shapes.quadruped import Head, Quadruped
 
@@ -71,7 +63,7 @@ ELEPHANT_BODY = Quadruped(
 def _elephant(rng: np.random.Generator) -> Shape:
     body = varied(rng, ELEPHANT_BODY, 0.09).build(rng)
     curl = float(rng.uniform(-0.6, 1.5))
-    reach = [
+    reach: list[Vector] = [
         (0.85, 0, 0.0),
         (1.35, 0, -0.75),
         (1.4, 0, -1.6),
@@ -181,7 +173,7 @@ def _kangaroo(rng: np.random.Generator) -> Shape:
             ellipsoid((0.27, 0.17, -0.05), (0.06, 0.045, 0.035), "dark"),
         ]
     )
-    path = [(-0.08, 0, 0.2), (-0.3, 0, 0.04), (-0.52, 0, -0.03), (-0.85 * size, 0, 0.0 + 0.08 * size)]
+    path: list[Vector] = [(-0.08, 0, 0.2), (-0.3, 0, 0.04), (-0.52, 0, -0.03), (-0.85 * size, 0, 0.0 + 0.08 * size)]
     return fitted([*placed(upper, (0, 0, 0), y=lean), *legs, *limb(path, 0.125, 0.035)], KANGAROO)
 
 
@@ -195,8 +187,8 @@ def _whale(rng: np.random.Generator) -> Shape:
     ]
     fluke = [ellipsoid((-0.16, 0.17, 0), (0.12, 0.24, 0.03), z=38)]
     body += placed(mirrored(fluke), (-0.7, 0, 0.33 + lift), vary(rng, 0.12), y=32)
-    sweep = float(rng.uniform(-15, 25))
-    body += mirrored([ellipsoid((0.18, 0.32, 0.1), (0.11, 0.22, 0.03), x=-25, z=sweep + 25)])
+    swing = float(rng.uniform(-15, 25))
+    body += mirrored([ellipsoid((0.18, 0.32, 0.1), (0.11, 0.22, 0.03), x=-25, z=swing + 25)])
     body += mirrored(
         [
             ellipsoid((0.43, 0.205 * bulk, 0.3), 0.03, "dark"),

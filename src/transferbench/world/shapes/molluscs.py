@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Part,
-    Shape,
-    Vector,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-    torus,
-)
+from transferbench.world.parts import Builder, Part, Shape, Vector, cone, ellipsoid, limb, mirrored, patterned, torus
 from transferbench.world.shapes.fitting import FACING, INK, Palette, about, fitted, placed, sweep, vary
 
 SNAIL: Palette = {

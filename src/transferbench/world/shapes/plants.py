@@ -111,7 +111,7 @@ def _cactus(rng: np.random.Generator) -> Shape:
         parts += limb([(0, 0, low), (out, 0, low + 0.02)], thick * 0.6) + _column(
             [(out, 0, low + 0.02), (out, 0, low + up)], thick * 0.6
         )
-    for k, z in enumerate(np.linspace(0.14, tall, 6).tolist()):
+    for k, z in enumerate(np.linspace(0.18, tall, 4).tolist()):
         spines = ((s * thick * 0.7, 0.6 * thick, s * (thick + 0.07), 0.9 * thick) for s in (1, -1))
         parts += mirrored(
             [cone((x, y, z + 0.04 * (k % 2)), (end, far, z + 0.05), 0.014, 0.002, "light") for x, y, end, far in spines]

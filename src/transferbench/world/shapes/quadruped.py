@@ -133,7 +133,8 @@ class Quadruped:
 
     def _foot(self, at: Vector) -> Part:
         if self.hooved:
-            return box((at[0] + self.foot * 0.2, at[1], self.foot * 0.5), (self.foot,) * 3, self.foot_slot)
+            size = (self.foot, self.foot, self.foot * 0.75)
+            return box((at[0] + self.foot * 0.2, at[1], size[2]), size, self.foot_slot)
         return ellipsoid(
             (at[0] + self.foot * 0.5, at[1], self.foot * 0.5), (self.foot * 1.5, self.foot, self.foot * 0.8)
         )

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Shape,
-    Vector,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-)
+from transferbench.world.parts import Builder, Part, Shape, Vector, cone, ellipsoid, limb, mirrored, patterned
 from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, placed, sweep, vary
 
 SNAKE: Palette = {

@@ -6,22 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Part,
-    Shape,
-    Vector,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-)
-from transferbench.world.shapes.appendages import (
-    side_ears,
-    upright_ears,
-)
-from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, varied, vary
+from transferbench.world.parts import Builder, Part, Shape, Vector, cone, ellipsoid, limb, mirrored, patterned
+from transferbench.world.shapes.appendages import side_ears, tufted_tail, upright_ears
+from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, placed, varied, vary
 from transferbench.world.shapes.quadruped import Head, Quadruped
 
 COW: Palette = {
@@ -217,14 +204,9 @@ def _giraffe(rng: np.random.Generator) -> Shape:
     horns = mirrored(
         [cone((-0.2, 0.3, 0.7), (-0.35, 0.4, 1.5), 0.14, slot="main"), ellipsoid((-0.36, 0.4, 1.55), 0.24, "dark")]
     )
-    coat = [
-        patterned(p, "spots", "second", float(rng.uniform(5.0, 7.0))) if p.slot == "main" else p for p in body.parts
-    ]
-    x, _, z = body.tail_at
-    rope = [
-        cone((x, 0, z), (x - 0.1, 0, z - 0.4), 0.025),
-        ellipsoid((x - 0.1, 0, z - 0.45), (0.05, 0.05, 0.11), "dark"),
-    ]
+    spotted = float(rng.uniform(5.0, 7.0))
+    coat = [patterned(p, "spots", "second", spotted) if p.slot == "main" else p for p in body.parts]
+    rope = tufted_tail(body, 0.1, 0.42, "dark")
     mane = [cone(body.along_neck(0.05, 0.13), body.along_neck(0.95, 0.08), 0.05, 0.04, "second")]
     return fitted([*coat, *body.on_head(face.parts() + horns + side_ears(0.9, 0)), *rope, *mane], GIRAFFE)
 
@@ -241,7 +223,10 @@ def _camel(rng: np.random.Generator) -> Shape:
     places = [0.0]
     if chance(rng, 0.6):
         wide, places = 0.185, [-0.29, 0.29]
-    hump = [ellipsoid((0, 0, -0.05), (wide, 0.17, tall)), ellipsoid((0, 0, tall * 0.5), (wide * 0.6, 0.11, tall * 0.48), "second")]
+    hump = [
+        ellipsoid((0, 0, -0.05), (wide, 0.17, tall)),
+        ellipsoid((0, 0, tall * 0.5), (wide * 0.6, 0.11, tall * 0.48), "second"),
+    ]
     humps = [part for at in places for part in placed(hump, (at, 0, body.back), y=at * 30)]
     beard = ellipsoid((x + 0.3, 0, z - 0.2), (0.12, 0.07, 0.14), "second")
     rope = tufted_tail(body, 0.1, 0.4, tuft=0.09)

@@ -6,20 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Shape,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-    torus,
-)
-from transferbench.world.shapes.appendages import (
-    crest,
-    upright_ears,
-)
+from transferbench.world.parts import Builder, Shape, cone, ellipsoid, limb, mirrored, patterned, torus
+from transferbench.world.shapes.appendages import crest, tufted_tail, upright_ears
 from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, varied, vary
 from transferbench.world.shapes.quadruped import Head, Quadruped
 
@@ -123,9 +111,7 @@ def _zebra(rng: np.random.Generator) -> Shape:
     coat = [patterned(p, "stripes", "second", striped) if p.slot == "main" else p for p in body.parts]
     coat += body.on_head([patterned(p, "stripes", "second", 1.7) if p.slot == "main" else p for p in face])
     coat += body.on_head([*upright_ears(0.6), ellipsoid((2.75, 0, -0.33), (0.45, 0.5, 0.5), "second")])
-    x, _, z = body.tail_at
-    end = (x - 0.16, float(rng.uniform(-0.1, 0.1)), z - 0.38)
-    brush = [cone((x, 0, z), end, 0.03, 0.02), ellipsoid(end, (0.06, 0.06, 0.14), "second")]
+    brush = tufted_tail(body, float(rng.uniform(0.08, 0.22)), 0.38, tuft=0.14)
     return fitted([*coat, *crest(body, 7, 0.12, "second"), *brush], ZEBRA)
 
 

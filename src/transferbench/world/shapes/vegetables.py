@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Part,
-    Shape,
-    cone,
-    ellipsoid,
-    limb,
-    patterned,
-    torus,
-)
+from transferbench.world.parts import Builder, Part, Shape, cone, ellipsoid, limb, patterned, torus
 from transferbench.world.shapes.fitting import FACING, INK, Palette, about, chance, fitted, placed, vary
 from transferbench.world.shapes.foliage import LEAF, leaf, stalk
 

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from transferbench.world.parts import (
-    Builder,
-    Shape,
-    Vector,
-    cone,
-    ellipsoid,
-    limb,
-    mirrored,
-    patterned,
-)
-from transferbench.world.shapes.appendages import (
-    eyes,
-    webbed_feet,
-)
+from transferbench.world.parts import Builder, Shape, Vector, cone, ellipsoid, limb, mirrored, patterned
+from transferbench.world.shapes.appendages import eyes, webbed_feet
 from transferbench.world.shapes.fitting import INK, Palette, chance, fitted, placed, vary
 
 DUCK: Palette = {
