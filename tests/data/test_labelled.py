@@ -127,7 +127,7 @@ def test_layout_mistakes_say_what_to_type(tmp_path: Path) -> None:
 def test_splits_of_different_classes(tmp_path: Path) -> None:
     for name in ("train/a", "train/b", "val/a", "val/b", "val/c"):
         make(tmp_path / name)
-    with pytest.raises(UserError, match="train lacks class c, found in .*val"):
+    with pytest.raises(UserError, match=r"train lacks class c, found in .*val"):
         read_splits(tmp_path)
     for name in ("train/c", *(f"train/d{i}" for i in range(7))):
         make(tmp_path / name)

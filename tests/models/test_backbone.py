@@ -113,8 +113,22 @@ def test_timm_brings_its_own_mean():
     assert timm_backbone("vit_tiny_patch16_224", mean=[0.1, 0.2, 0.3]).mean[0].item() == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("stride", "side"), [(1, 4), (2, 2)])
+@pytest.mark.parametrize(("stride", "side"), [(1, 4), (2, 2), (4, 1)])
 def test_small_resnet_halves_three_times_after_its_stem(stride, side):
     backbone = resnet_small(8, layers=(1, 1, 1, 1), stem_stride=stride)
+    images = torch.zeros(2, 3, 32, 32)
     assert backbone.width == 64
-    assert backbone.net.forward_features(torch.zeros(1, 3, 32, 32)).shape == (1, 64, side, side)
+    assert backbone.net.stages(backbone.net.stem(images)).shape == (2, 64, side, side)
+    assert backbone(images).shape == (2, 64)
+
+
+def test_small_resnet_is_resnet18_but_for_the_stem():
+    wide, published = resnet_small(64, layers=(2, 2, 2, 2)), torchvision_backbone("resnet18")
+    assert parameters(wide) == parameters(published) - 3 * 64 * (49 - 9)
+    shapes = [tuple(p.shape) for p in wide.net.stages.parameters()]
+    assert shapes == [tuple(p.shape) for p in list(published.net.parameters())[3:]]
+
+
+def test_an_unknown_stem_is_refused():
+    with pytest.raises(UserError, match="stem_stride=3"):
+        resnet_small(stem_stride=3)

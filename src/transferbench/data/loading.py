@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 
 import torch
 from PIL import Image
@@ -164,10 +164,19 @@ class CropLoader(DataLoader[Sample]):
         seen_any = world_size() > 1  # a rank's share may be padding alone
         for count, batch in enumerate(batches, start=1):
             if isinstance(batch, Failure):
-                raise UserError(batch.message)
-            seen_any = seen_any or bool((batch[1] >= 0).any())
+                self._give_up(batches, batch.message)
+            crops, labels = batch
+            seen_any = seen_any or bool((labels >= 0).any())
             if count == last:
                 self.unreadable.report()
                 if not seen_any:
-                    raise UserError(_none_readable(self.images))
-            yield batch
+                    self._give_up(batches, _none_readable(self.images))
+            yield crops, labels
+
+    def _give_up(self, batches: Iterator[Batch | Failure], message: str) -> NoReturn:
+        """End the workers now: left to the garbage collector, each of them may hold it up for seconds."""
+        shut_down = getattr(batches, "_shutdown_workers", None)
+        if shut_down is not None:
+            shut_down()
+        self._iterator = None
+        raise UserError(message)

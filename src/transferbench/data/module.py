@@ -22,7 +22,7 @@ from transferbench.data.loading import CentreSet, CropLoader, CropSet, OnError
 from transferbench.data.samplers import EvaluationShare, TrainingShare
 from transferbench.data.torchvision_sets import read_torchvision
 from transferbench.data.unreadable import UnreadableLog
-from transferbench.distributed import rank, world_size
+from transferbench.distributed import is_main, rank, world_size
 from transferbench.errors import UserError
 from transferbench.storage import digest_of
 
@@ -156,6 +156,8 @@ class ImageData(LightningDataModule, ABC):
     def teardown(self, stage: str | None = None) -> None:
         """Tell of unreadable images not told of yet."""
         self.report_unreadable()
+        if self._unreadable is not None and is_main():
+            self._unreadable.remove()
 
     def _log(self) -> UnreadableLog:
         if self._unreadable is None:

@@ -52,7 +52,7 @@ class TrainingShare(DistributedSampler[tuple[int, int]]):
         order = torch.randperm(self.length, generator=generator)
         seeds = torch.randint(2**62, (self.length,), generator=generator)
         share = order[self.rank : self.total_size : self.num_replicas]
-        return iter(list(zip(share.tolist(), seeds[share].tolist())))
+        return zip(share.tolist(), seeds[share].tolist())
 
 
 class EvaluationShare(DistributedSampler[int]):

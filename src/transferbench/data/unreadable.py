@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 from transferbench.data.images import UnreadableImage
 from transferbench.distributed import is_distributed, is_main, world_size
@@ -19,10 +20,15 @@ NAMED = 5
 
 
 class UnreadableLog:
-    """A file that every worker of every rank on this machine appends to and that rank 0 reads."""
+    """A file that every worker of every rank on this machine appends to and that rank 0 reads.
+
+    It comes into being with the first unreadable image.
+    """
 
     def __init__(self) -> None:
-        self.path = _shared_file()
+        self.path = _shared_path()
+        if is_main():
+            self.remove()  # of an earlier job on the same port
         self._noted: set[str] = set()
         self._told: set[str] = set()
 
@@ -32,7 +38,7 @@ class UnreadableLog:
             return
         self._noted.add(image.path)
         line = json.dumps([image.path, image.reason]) + "\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             os.write(handle, line.encode("ascii"))
         finally:
@@ -69,11 +75,10 @@ def _were(found: list[UnreadableImage]) -> str:
     return "was" if len(found) == 1 else "were"
 
 
-def _shared_file() -> Path:
-    """Return a new file, the same on all ranks of this machine, without any communication between them."""
-    if not is_distributed():
-        handle, name = tempfile.mkstemp(prefix="transferbench-unreadable-", suffix=".log")
-        os.close(handle)
-        return Path(name)
-    job = [os.environ.get(key, "") for key in ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")]
-    return Path(tempfile.gettempdir()) / f"transferbench-unreadable-{digest_of(os.getuid(), world_size(), job)}.log"
+def _shared_path() -> Path:
+    """Return a path in the temporary folder, the same on all ranks of this machine without asking each other."""
+    job: list[object] = [uuid4().hex]
+    if is_distributed():
+        keys = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "SLURM_JOB_ID")
+        job = [os.getuid(), world_size(), *(os.environ.get(key, "") for key in keys)]
+    return Path(tempfile.gettempdir()) / f"transferbench-unreadable-{digest_of(*job)}.log"

@@ -96,12 +96,13 @@ def timm_backbone(
 
 
 def _create_with_any_size(name: str, **settings: Any) -> Any:
-    """Let transformers take any picture, by interpolation and padding; families that do not know how stay as they are."""
+    """Let transformers take pictures of any size; families that do not know these options stay as they are."""
     import timm
 
-    for options in ({"dynamic_img_size": True, "dynamic_img_pad": True}, {"dynamic_img_size": True}):
+    interpolate, pad = {"dynamic_img_size": True}, {"dynamic_img_pad": True}
+    for options in (interpolate | pad, interpolate):
         try:
-            return timm.create_model(name, **options, **settings)
+            return timm.create_model(name, **{**options, **settings})
         except TypeError as error:
             if "dynamic_img" not in str(error):
                 raise
@@ -157,34 +158,60 @@ def _drop_classifier(net: nn.Module, name: str) -> int:
 
 
 def resnet_small(
-    width: int = 64,
+    width: int = 32,
     *,
     layers: Sequence[int] = (2, 2, 2, 2),
-    stem_stride: int = 2,
+    stem_stride: int = 4,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> Backbone:
-    """Build a ResNet for pictures of 24 to 96 pixels: basic blocks after a 3x3 stem without max-pooling.
-
-    The first convolution of He et al. (2015, section 4.2) for CIFAR, before the four stages of their ImageNet networks.
+    """Build a narrow ResNet of basic blocks (He et al. 2015) for pictures of 16 to 96 pixels, with a 3x3 stem.
 
     Args:
-        width: channels of the stem and of the first stage; the later ones have 2, 4 and 8 times as many.
-        layers: blocks of each stage; ``(2, 2, 2, 2)`` is ResNet-18.
-        stem_stride: 2 suits pictures of 48 to 96 pixels; 1 keeps more of 32-pixel ones at four times the cost.
+        width: channels of the stem and of the first stage; every later stage has twice as many as the one before.
+        layers: blocks of each stage; ``(2, 2, 2, 2)`` with ``width=64`` is ResNet-18 but for the stem.
+        stem_stride: 1 or 2, the stride of the stem; 4 adds a max-pooling of stride 2. It suits pictures of 48 pixels
+            and more; 2 sees finer detail at four times the cost, 1 at sixteen times.
         mean: of the images, per channel.
         std: of the images, per channel.
-    """
-    from timm.models.resnet import BasicBlock, ResNet
 
-    channels = tuple(width * 2**stage for stage in range(len(layers)))
-    block: Any = BasicBlock
-    net: Any = ResNet(block, tuple(layers), num_classes=0, channels=channels)
-    stem = net.conv1.out_channels  # 64 whatever the width: the first block's shortcut projects it
-    net.conv1 = nn.Conv2d(3, stem, kernel_size=3, stride=stem_stride, padding=1, bias=False)
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
-    net.maxpool = nn.Identity()
+    Raises:
+        UserError: for another stem stride.
+    """
+    if stem_stride not in (1, 2, 4):
+        raise UserError(f"model.stem_stride={stem_stride}: expected 1, 2 or 4")
+    channels = [width * 2**stage for stage in range(len(layers))]
+    stages = [
+        _stage(channels[max(stage - 1, 0)], channels[stage], blocks, stride=1 if stage == 0 else 2)
+        for stage, blocks in enumerate(layers)
+    ]
+    stem: list[nn.Module] = [
+        nn.Conv2d(3, width, 3, min(stem_stride, 2), 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+    ]
+    if stem_stride == 4:
+        stem.append(nn.MaxPool2d(3, 2, 1))
+    net = nn.Sequential()
+    net.add_module("stem", nn.Sequential(*stem))
+    net.add_module("stages", nn.Sequential(*stages))
+    net.add_module("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return Backbone(net, channels[-1], mean, std)
+
+
+def _stage(inner: int, outer: int, blocks: int, stride: int) -> nn.Sequential:
+    """Return ``blocks`` basic blocks, the first of which widens to ``outer`` channels and strides."""
+    from torchvision.models.resnet import BasicBlock
+
+    shortcut = None
+    if stride != 1 or inner != outer:
+        shortcut = nn.Sequential(nn.Conv2d(inner, outer, 1, stride, bias=False), nn.BatchNorm2d(outer))
+    return nn.Sequential(
+        BasicBlock(inner, outer, stride, shortcut), *[BasicBlock(outer, outer) for _ in range(blocks - 1)]
+    )
 
 
 def unknown_model(library: str, name: str, known: Iterable[str]) -> UserError:

@@ -23,9 +23,7 @@ def look_at(eye: ArrayLike, target: ArrayLike, up: ArrayLike = (0.0, 0.0, 1.0), 
     backward = position - aim
     right = np.cross(np.asarray(up, float), backward)
     if np.linalg.norm(right) < 1e-9 * max(float(np.linalg.norm(backward)), 1e-9):
-        raise ValueError(
-            f"a camera at {position.tolist()} cannot look at {aim.tolist()} with the up direction {np.asarray(up).tolist()}"
-        )
+        raise ValueError(f"a camera at {position} cannot look at {aim} with the up direction {np.asarray(up)}")
     backward /= np.linalg.norm(backward)
     right /= np.linalg.norm(right)
     upward = np.cross(backward, right)

@@ -129,6 +129,7 @@ class Supervised(LightningModule):
         Raises:
             UserError: for a run without an end.
         """
+        self.trainer.fit_loop.setup_data()  # makes the loader, whose length and batch size count below
         total = self.trainer.estimated_stepping_batches
         if math.isinf(total):
             raise UserError("the learning rate needs to know where training ends: set trainer.max_epochs")
@@ -136,7 +137,9 @@ class Supervised(LightningModule):
         steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
         warmup_steps = min(round(self.warmup_epochs * steps_per_epoch), steps)
         if warmup_steps == steps:
-            log.warning("the run is as short as its warm-up of %g epochs: the peak is its last step", self.warmup_epochs)
+            log.warning(
+                "the run is as short as its warm-up of %g epochs: the peak is its last step", self.warmup_epochs
+            )
         rates = warmup_cosine(scaled_lr(self.lr, self.images_per_step), self.min_lr, steps, warmup_steps)
         groups = decay_groups([self.backbone, self.head.projector, self.head.classifier], self.weight_decay)
         optimizer = self.optimizer(groups, lr=1.0)  # the schedule multiplies it: its values are the learning rates

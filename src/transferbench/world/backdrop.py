@@ -159,4 +159,5 @@ def shade_backdrop(
 def _sky(backdrop: Backdrop, rays: Floats) -> Floats:
     height = np.clip(rays[2] / np.sqrt((rays * rays).sum(axis=0)) * 2, 0, 1)
     low, high = backdrop.sky
-    return low[:, None] + (high - low)[:, None] * height
+    colour: Floats = low[:, None] + (high - low)[:, None] * height
+    return colour

@@ -205,7 +205,7 @@ def _painted_by(free: SimpleQueue[Painter], task: Task) -> Task:
     finally:
         free.put(painter)
     if answer != ANSWER:
-        raise RunFailed(f"the process that renders {task.lemma} ended with code {painter.poll()}; its error is above")
+        raise RunFailed(f"the process that renders {task.lemma} ended with code {painter.wait()}; its error is above")
     return task
 
 

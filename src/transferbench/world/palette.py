@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from transferbench.world.parts import Colour
-
-Floats = NDArray[np.float32]
+from transferbench.world.solids import Floats
 
 GAMMA = 2.2
 # Ranges of (saturation, value) of random colours, for slots whose lightness carries meaning.
@@ -52,7 +51,8 @@ def jittered(colour: Colour, rng: np.random.Generator) -> Colour:
 def contrast(colours: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
     """Return how different colours (N, 3) and (M, 3) look, (N, M): the distance in sRGB, mostly in lightness."""
     difference = np.asarray(colours, float)[:, None] - np.asarray(others, float)
-    return np.abs(difference @ LIGHTNESS) + 0.23 * np.sqrt((difference**2).sum(axis=-1))
+    apart: NDArray[np.float64] = np.abs(difference @ LIGHTNESS) + 0.23 * np.sqrt((difference**2).sum(axis=-1))
+    return apart
 
 
 def contrasting(slot: str, others: Sequence[Colour], rng: np.random.Generator, tries: int = 5) -> Colour:

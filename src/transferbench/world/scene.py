@@ -12,13 +12,15 @@ from transferbench.nerf.cameras import look_at, project
 from transferbench.world.backdrop import Backdrop, draw_backdrop
 from transferbench.world.light import Light
 from transferbench.world.palette import linear, paint, random_colour
-from transferbench.world.parts import Colour, Part, Shape, box, cone, ellipsoid, turned
+from transferbench.world.parts import Colour, Part, Pattern, Shape, box, cone, ellipsoid, patterned, turned
 from transferbench.world.solids import Floats, Solids, solids_of
 from transferbench.world.surface import PATTERNS, Finish
 from transferbench.world.trace import Camera
 
 NATURAL = 0.5  # of the scenes show the object in its usual colours
-CLUTTER = (0.4, 0.3, 0.2, 0.1)  # probability of 0, 1, 2, 3 other things beside the object
+CLUTTER = (0.25, 0.3, 0.25, 0.2)  # probability of 0, 1, 2, 3 other things beside the object
+DECORATED = 0.3  # of the scenes in unusual colours, the object has a pattern of its own
+DECORATIONS: tuple[Pattern, ...] = ("stripes", "spots", "checks")
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,21 @@ class Scene:
 def draw_scene(shape: Shape, rng: np.random.Generator, size: int = 64, clutter: bool = True) -> Scene:
     """Return a random scene of ``shape`` for a picture of ``size`` pixels."""
     own = solids_of(shape.parts).moved(*_stance(shape, rng))
-    colours = paint(_slots(shape.parts), shape.natural, bool(rng.random() < NATURAL), rng)
+    as_usual = bool(rng.random() < NATURAL)
+    parts = shape.parts if as_usual or rng.random() > DECORATED else _repainted(shape.parts, rng)
+    colours = paint(_slots(parts), shape.natural, as_usual, rng)
     things = _draw_clutter(own, rng) if clutter else []
-    for thing in things:
-        colours[thing.slot] = random_colour(thing.slot, rng)
+    for slot in sorted(_slots(things)):
+        colours.setdefault(slot, random_colour(slot, rng))
     return Scene(
         solids=own.joined(solids_of(things)),
-        finish=_draw_finish([*shape.parts, *things], colours, rng),
-        is_object=np.arange(len(shape.parts) + len(things)) < len(shape.parts),
+        finish=_draw_finish([*parts, *things], colours, rng),
+        is_object=np.arange(len(parts) + len(things)) < len(parts),
         camera=_draw_camera(own, shape.airborne, rng, size),
         light=_draw_light(rng),
-        backdrop=draw_backdrop([colours[part.slot] for part in shape.parts], rng),
+        backdrop=draw_backdrop([colours[part.slot] for part in parts], rng),
         vignette=float(rng.uniform(0, 0.35)),
-        grain=float(rng.uniform(0.003, 0.012)),
+        grain=float(rng.uniform(0.003, 0.014)),
     )
 
 
@@ -73,11 +77,11 @@ def _draw_camera(solids: Solids, airborne: bool, rng: np.random.Generator, size:
     """Return a camera whose picture holds the whole object, at a random distance, place, tilt and focal length."""
     corners = solids.corners().reshape(-1, 3).astype(float)
     middle = (corners.min(axis=0) + corners.max(axis=0)) / 2
-    elevation = np.radians(rng.uniform(-8, 30) if airborne else rng.uniform(5, 35))
+    elevation = np.radians(rng.uniform(-8, 32) if airborne else rng.uniform(4, 38))
     field_of_view = np.radians(rng.uniform(22, 48))
     focal = size / 2 / np.tan(field_of_view / 2)
-    roll = float(np.radians(rng.normal(0, 2.5)))
-    wanted = size * float(rng.uniform(0.6, 0.95))
+    roll = float(np.radians(rng.normal(0, 4)))
+    wanted = size * float(rng.uniform(0.5, 0.95))
     back = np.array([0.0, -np.cos(elevation), np.sin(elevation)])
     distance = 3.0
     for _ in range(4):  # the projected extent is nearly inverse to the distance
@@ -94,27 +98,52 @@ def _draw_camera(solids: Solids, airborne: bool, rng: np.random.Generator, size:
 
 
 def _draw_clutter(solids: Solids, rng: np.random.Generator) -> list[Part]:
-    """Return up to three boxes, balls or cones on the ground, behind or beside the object."""
+    """Return a few boxes, balls, cones and drums on the ground, around the object or, small, in front of it."""
     corners = solids.corners().reshape(-1, 3)
     reach = float(np.hypot(corners[:, 0], corners[:, 1]).max())
     things = []
     for index in range(int(rng.choice(len(CLUTTER), p=CLUTTER))):
-        extent = float(rng.uniform(0.07, 0.22))
-        angle = np.radians(rng.uniform(-15, 195))  # from the camera's right over the back to its left
-        away = reach * float(rng.uniform(0.75, 1.25)) + extent * 1.5
-        x, y = float(away * np.cos(angle)), float(away * np.sin(angle))
-        tall = extent * float(rng.uniform(0.6, 1.6))
-        slot = f"clutter {index}"
-        kind = rng.integers(4)
-        if kind == 0:
-            turn = float(rng.uniform(0, 90))
-            things.append(box((x, y, tall), (extent, extent * float(rng.uniform(0.5, 1)), tall), slot, z=turn))
-        elif kind == 1:
-            things.append(ellipsoid((x, y, extent), extent, slot))
-        else:
-            top = extent if kind == 2 else extent * float(rng.uniform(0, 0.4))
-            things.append(cone((x, y, 0.0), (x, y, 2 * tall), extent, top, slot))
+        angle = rng.uniform(-60, 240)  # from the camera's right over the back to its left; -90 is the camera
+        in_front = angle < -15 or angle > 195
+        extent = float(rng.uniform(0.05, 0.11) if in_front else rng.uniform(0.08, 0.26))
+        away = reach * float(rng.uniform(0.7, 1.25)) + extent * 1.5
+        at = (float(away * np.cos(np.radians(angle))), float(away * np.sin(np.radians(angle))))
+        things.append(_thing(at, extent, f"clutter {index}", rng))
     return things
+
+
+def _thing(at: tuple[float, float], extent: float, slot: str, rng: np.random.Generator) -> Part:
+    """Return a plain solid of half width ``extent`` that stands on the ground ``at`` (x, y)."""
+    tall = extent * float(rng.uniform(0.6, 1.6))
+    kind = rng.integers(4)
+    if kind == 0:
+        width = extent * float(rng.uniform(0.5, 1))
+        thing = box((*at, tall), (extent, width, tall), slot, z=float(rng.uniform(0, 90)))
+    elif kind == 1:
+        thing = ellipsoid((*at, extent), extent, slot)
+    else:
+        top = extent if kind == 2 else extent * float(rng.uniform(0, 0.4))
+        thing = cone((*at, 0.0), (*at, 2 * tall), extent, top, slot)
+    return _decorated(thing, rng) if rng.random() < 0.3 else thing
+
+
+def _decorated(part: Part, rng: np.random.Generator) -> Part:
+    pattern = DECORATIONS[int(rng.integers(len(DECORATIONS)))]
+    return patterned(part, pattern, "decoration", float(rng.uniform(3, 9)))
+
+
+def _repainted(parts: tuple[Part, ...], rng: np.random.Generator) -> tuple[Part, ...]:
+    """Return the parts with one random pattern on all that have the commonest slot and no pattern of their own."""
+    slots = [part.slot for part in parts]
+    commonest = max(sorted(set(slots)), key=slots.count)
+    pattern = DECORATIONS[int(rng.integers(len(DECORATIONS)))]
+    frequency = float(rng.uniform(3, 9))
+    return tuple(
+        patterned(part, pattern, "decoration", frequency)
+        if part.slot == commonest and part.pattern == "plain"
+        else part
+        for part in parts
+    )
 
 
 def _draw_finish(parts: Sequence[Part], colours: dict[str, Colour], rng: np.random.Generator) -> Finish:
@@ -134,17 +163,17 @@ def _draw_finish(parts: Sequence[Part], colours: dict[str, Colour], rng: np.rand
 
 
 def _draw_light(rng: np.random.Generator) -> Light:
-    azimuth = np.radians(-90 + rng.uniform(-85, 85))  # around the camera's side
-    elevation = np.radians(rng.uniform(28, 70))
+    azimuth = np.radians(-90 + rng.uniform(-110, 110))  # 0 would be behind the camera
+    elevation = np.radians(rng.uniform(25, 72))
     flat = np.cos(elevation)
     towards = np.array([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], np.float32)
     warmth = float(rng.normal(0, 0.06))
     tint = np.array([1 + warmth, 1, 1 - warmth], np.float32)
-    sky = float(rng.uniform(0.32, 0.6))
+    sky = float(rng.uniform(0.25, 0.5))
     return Light(
         towards=towards,
-        sun=tint * np.float32(rng.uniform(0.55, 0.95)),
+        sun=tint * np.float32(rng.uniform(0.75, 1.2)),
         sky=sky * (2 - tint),
         bounce=tint * np.float32(sky * rng.uniform(0.45, 0.75)),
-        exposure=float(np.exp(rng.normal(0, 0.12))),
+        exposure=float(np.exp(rng.normal(0, 0.18))),
     )

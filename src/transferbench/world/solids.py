@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from transferbench.world.parts import Part
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]  # float32 throughout, for speed; the types of mixed arithmetic are wider
 Ints = NDArray[np.intp]
 
 KINDS = ("ellipsoid", "box", "cone", "torus")
-TORUS_STEPS = 14
+TORUS_STEPS = 20
 TINY = np.float32(1e-9)
 FAR = np.float32(np.inf)
 SIGNS: Floats = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
@@ -116,7 +117,7 @@ def hit_cone(o: Floats, d: Floats, size: Floats) -> Floats:
 def hit_torus(o: Floats, d: Floats, size: Floats) -> Floats:
     """Return where the rays enter tori about z; ``size`` (3, N): radius of the ring, radius of the tube, unused.
 
-    Steps by the distance to the surface, from the sphere around the torus.
+    Steps by the distance to the surface, from the sphere around the torus; rays that graze it twice are lost.
     """
     ring, tube = size[0], size[1]
     speed = np.sqrt(dot(d, d))
@@ -132,7 +133,7 @@ def hit_torus(o: Floats, d: Floats, size: Floats) -> Floats:
         p = o + t * d
         across = np.sqrt(p[0] * p[0] + p[1] * p[1]) - ring
         gap = np.sqrt(across * across + p[2] * p[2]) - tube
-        t = t + gap
+        t = t + np.where(gap > 0, np.maximum(gap, np.float32(0.06) * tube), gap)  # never lingers at a grazed surface
     result[reached] = np.where(gap < 0.05 * tube, t / speed[reached], FAR)
     return result
 

@@ -55,7 +55,7 @@ def shade(
 
 def _product(matrices: Floats, vectors: Floats) -> Floats:
     """Return the products (3, N) of ``matrices`` (3, 3, N) and ``vectors`` (3, N)."""
-    return np.stack([dot(row, vectors) for row in matrices])
+    return np.array([dot(row, vectors) for row in matrices])
 
 
 def surface_colour(finish: Finish, part: Ints, own: Floats, solids: Solids) -> Floats:
@@ -65,7 +65,7 @@ def surface_colour(finish: Finish, part: Ints, own: Floats, solids: Solids) -> F
     fill its frame.
     """
     colours = finish.colours.transpose(1, 2, 0)
-    colour = colours[0].take(part, axis=1)
+    colour: Floats = colours[0].take(part, axis=1)
     index = np.flatnonzero(finish.pattern[part])
     if len(index) == 0:
         return colour

@@ -124,7 +124,7 @@ def _bilinear(
     """Return a + u b + v c (3, N), for ``terms`` a, b, c, in the frames of the parts ``owner``."""
     constant = terms[0][:, None] if centre is None else terms[0][:, None] - centre.T
     parts = np.broadcast_to(constant, (3, inverse.shape[2]))
-    local = np.einsum("awp,wp->ap", inverse, parts).take(owner, axis=1)
+    local: Floats = np.einsum("awp,wp->ap", inverse, parts).take(owner, axis=1)
     for term, coordinate in ((terms[1], u), (terms[2], v)):
         if term.any():
             local += np.einsum("awp,w->ap", inverse, term).take(owner, axis=1) * coordinate
