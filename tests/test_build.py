@@ -34,4 +34,6 @@ def test_a_file_may_build_networks_only() -> None:
         build({"model": {"_target_": "os.system", "command": "true"}}, NETWORK_TARGETS)
     with pytest.raises(UserError, match="refused"):
         build({"_target_": "transferbench.storage.write_text", "path": "/tmp/x", "text": ""}, NETWORK_TARGETS)
-    assert build({"_target_": "transferbench.heads.classification.linear_head", "width": 4, "classes": 2}, NETWORK_TARGETS)
+    assert build(
+        {"_target_": "transferbench.heads.classification.linear_head", "width": 4, "classes": 2}, NETWORK_TARGETS
+    )

@@ -162,6 +162,6 @@ def test_hydra_full_error_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_typo_is_answered_without_importing_torch() -> None:
-    code = "import sys; from transferbench import cli; c = cli.command(['x', '+experiment=trexx']); print(c, 'torch' in sys.modules)"
+    code = "import sys; from transferbench.cli import command as c; print(c(['x', '+x=1']), 'torch' in sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "2 False"

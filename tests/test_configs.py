@@ -20,7 +20,12 @@ EXPERIMENTS = sorted(f.stem for f in (CONF / "experiment").glob("*.yaml"))
 FITS = {  # task -> the options of each group that go with it
     "supervised": {
         "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
-        "model": ["resnet_small", "resnet50", "timm model.name=vit_tiny_patch16_224", "torchvision model.name=resnet18"],
+        "model": [
+            "resnet_small",
+            "resnet50",
+            "timm model.name=vit_tiny_patch16_224",
+            "torchvision model.name=resnet18",
+        ],
         "head": ["linear", "trex", "trex_star", "trex_plain", "deepncm"],
         "crops": ["single", "trex", "trex_star"],
         "scale": ["trex_world", "supervised_world", "oracle_world", "trex_cifar", "trex_paper"],

@@ -28,7 +28,7 @@ ALLOWED = {
     "callbacks": {"probes", "nerf", "features", "outputs"},
     "report": {"probes", "nerf", "features", "outputs"},
     "jobs": None,
-    "run": {"build", "check", "checkpoint", "outputs", "transfer", "report"},
+    "run": {"build", "check", "checkpoint", "outputs", "transfer", "report", "provenance"},
     "cli": None,
     "build": set(),
     "check": {"build"},

@@ -79,4 +79,3 @@ def test_metrics_leave_out_empty_cells_and_a_line_cut_short(tmp_path: Path) -> N
 
 def test_flatten() -> None:
     assert flatten({"a": {"b": 1, "c": {}}, "d": [1]}) == {"a.b": 1, "a.c": {}, "d": [1]}
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from transferbench.storage import atomic_path, write_text
 
 if TYPE_CHECKING:
     from lightning import LightningModule
+
+log = logging.getLogger(__name__)
 
 KEY = "transferbench"
 """The checkpoint's entry of ours: {"version", "config", "classes", "class_names"}."""
@@ -83,6 +86,32 @@ def read(path: Path | str) -> dict[str, Any]:
             f"{file} is not a checkpoint of transferbench; name a run folder or a file from its checkpoints/"
         )
     return content
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """A checkpoint to go on from, and its number of optimiser steps."""
+
+    path: Path
+    step: int
+
+
+def newest_readable(folder: Path) -> Resumable | None:
+    """Return the newest checkpoint in ``folder`` that can be read, None where there is none at all.
+
+    Raises:
+        UserError: there are checkpoints, and none of them can be read.
+    """
+    problem: UserError | None = None
+    for path in sorted(folder.glob("step-*.ckpt"), reverse=True):
+        try:
+            return Resumable(path, int(read(path)["global_step"]))
+        except UserError as error:
+            log.warning("%s; trying the one before", error)
+            problem = error
+    if problem is not None:
+        raise problem
+    return None
 
 
 def load(path: Path | str, trusted: Sequence[str] = ()) -> Network:

@@ -72,8 +72,8 @@ def command(argv: list[str]) -> int:
         sys.argv = argv
         application = functools.partial(_application, failures)
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(application)()
-    except EXPECTED as error:
-        failures = failures or [error]
+    except EXPECTED as caught:
+        failures = failures or [caught]
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -83,9 +83,8 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = (self.path / ".lock").open("a")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if record.exists():
-                self._refuse_another(record, config)
-            else:
+            self.refuse_another(config)
+            if not record.exists():
                 text = yaml.safe_dump(dict(config), sort_keys=False)
                 write_text(record, f"# transferbench {transferbench.__version__}, digest {self.digest}\n{text}")
         except BlockingIOError as error:
@@ -93,7 +92,15 @@ class RunFolder:
         except OSError as error:
             raise RunFailed(f"{self.path}: cannot write the run folder ({error.strerror or error})") from error
 
-    def _refuse_another(self, record: Path, config: Mapping[str, Any]) -> None:
+    def refuse_another(self, config: Mapping[str, Any]) -> None:
+        """Refuse a folder that holds a run of other settings.
+
+        Raises:
+            UserError: naming the settings that differ.
+        """
+        record = self.path / "config.yaml"
+        if not record.exists():
+            return
         text = record.read_text(encoding="utf-8")
         if f"digest {self.digest}" in text.split("\n", 1)[0]:
             return

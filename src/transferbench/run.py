@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
-import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,36 +18,30 @@ from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from rich.console import Console
 
-import transferbench
 from transferbench.build import build
 from transferbench.check import check_devices
-from transferbench.checkpoint import build_parts, read, snapshot, unpretrained
+from transferbench.checkpoint import build_parts, newest_readable, snapshot, unpretrained
+from transferbench.errors import RunFailed
 from transferbench.outputs import RunFolder
+from transferbench.provenance import Clock, commit, versions
+from transferbench.report.gather import Shown, complete, facts_of_summary, final_metrics, gather
+from transferbench.report.html import write_report
+from transferbench.report.table import print_scores
+from transferbench.storage import digest_of
+from transferbench.transfer.floors import floors
 
 log = logging.getLogger(__name__)
 
 
-class Clock:
-    """Seconds spent by name."""
+@dataclass(frozen=True)
+class Prepared:
+    """All that a configuration asks for, built and found good before the run folder is touched."""
 
-    def __init__(self, started: float) -> None:
-        self.started = started
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        """Add the time of the block to ``name``."""
-        begin = time.monotonic()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
-
-
-def is_first_process() -> bool:
-    """Tell whether this process is rank 0, before any process group stands."""
-    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
+    data: Any
+    task: LightningModule
+    protocol: Any
 
 
 def run(config: dict[str, Any], path: Path, digest: str, started: float | None = None) -> dict[str, Any]:
@@ -59,60 +51,66 @@ def run(config: dict[str, Any], path: Path, digest: str, started: float | None =
         UserError: an input is wrong. RunFailed: training diverged or the folder cannot be written.
         SystemExit: with code 143 after SIGTERM.
     """
-    folder = RunFolder(path, digest)
-    check_devices(config["trainer"])
-    if is_first_process():
-        folder.claim(config)
+    folder, clock = RunFolder(path, digest), Clock(started or time.time())
+    folder.refuse_another(config)
+    summary = folder.summary()
+    if summary is not None:
+        print_scores(facts_of_summary(summary), Console(), folder.path / "report.html")
+        return summary
     try:
-        summary = folder.summary()
-        if summary is not None:
-            show_again(summary, folder)
-            return summary
-        return execute(config, folder, Clock(started or time.time()))
+        return execute(config, folder, clock)
+    except OSError as error:
+        raise RunFailed(f"{path}: {error}; once that is mended, the same command with the same run= goes on") from error
     finally:
         folder.release()
 
 
 def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str, Any]:
-    """Prepare the data, train, evaluate, report: the body of ``run``."""
+    """Prepare, train, evaluate, report: the body of ``run``."""
     quieten()
     seed_everything(config["seed"], workers=True, verbose=False)
-    data = build(config["data"])
-    data.setup("fit")
-    parts = build_parts(config, len(data.classes))
-    task: LightningModule = build(config["task"])(backbone=parts.backbone, head=parts.head)
-    clock.seconds["start-up"] = time.time() - clock.started - data.render_seconds
-    clock.seconds["rendering"] = data.render_seconds
+    prepared = prepare(config)
+    clock.seconds["rendering"] = prepared.data.render_seconds
+    clock.seconds["start-up"] = time.time() - clock.started - prepared.data.render_seconds
+    if is_first_process():
+        folder.claim(config)
     with clock.measure("training"):
-        fit(config, folder, task, data)
+        fit(config, folder, prepared)
     if not is_first_process():
         return {}
-    data.report_unreadable()
-    metrics, facts = evaluate(config, folder, task, data, clock)
-    return finish(config, folder, metrics, facts, clock)
+    metrics, shown = evaluate(config, folder, prepared, clock)
+    return finish(config, folder, metrics, shown, clock)
 
 
-def fit(config: Mapping[str, Any], folder: RunFolder, task: LightningModule, data: Any) -> None:
+def prepare(config: Mapping[str, Any]) -> Prepared:
+    """Build everything, and find what is wrong with the inputs."""
+    check_devices(config["trainer"])
+    protocol = build(config["transfer"]) if config["transfer"] else None
+    data = build(config["data"])
+    data.setup("fit")
+    data.train_dataloader()
+    parts = build_parts(config, len(data.classes))
+    return Prepared(data, build(config["task"])(backbone=parts.backbone, head=parts.head), protocol)
+
+
+def fit(config: Mapping[str, Any], folder: RunFolder, prepared: Prepared) -> None:
     """Train, from the last checkpoint where there is one."""
-    last = folder.last_checkpoint()
+    data = prepared.data
     loggers: list[Logger] = build(config["logger"])(folder=folder.path, config=config) if config["logger"] else []
     kept = snapshot(config, data.classes, data.class_names)
     callbacks = [
         made if isinstance(made, Callback) else made(folder=folder.checkpoints, snapshot=kept)
         for made in build(config["callbacks"] or {}).values()
     ]
+    last = newest_readable(folder.checkpoints)
     if last is not None:
-        step = int(read(last)["global_step"])
-        log.warning("going on from %s", last)
+        log.warning("going on from %s", last.path)
         for logger in loggers:
-            getattr(logger, "drop_from", lambda step: None)(step)
-    trainer: Trainer = build(config["trainer"])(
-        callbacks=callbacks, logger=loggers, default_root_dir=folder.path, num_sanity_val_steps=0,
-        enable_model_summary=False, use_distributed_sampler=False,
-    )  # fmt: skip
+            getattr(logger, "drop_from", lambda step: None)(last.step)
+    trainer: Trainer = build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=folder.path)
     outside = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning ends the step that is under way, then stops
     try:
-        trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
+        trainer.fit(prepared.task, datamodule=data, ckpt_path=last.path if last else None, weights_only=True)
     except SIGTERMException:
         sys.exit(143)
     finally:
@@ -127,23 +125,18 @@ def close(loggers: list[Logger]) -> None:
 
 
 def evaluate(
-    config: Mapping[str, Any], folder: RunFolder, task: Any, data: Any, clock: Clock
-) -> tuple[dict[str, float], Any]:
+    config: Mapping[str, Any], folder: RunFolder, prepared: Prepared, clock: Clock
+) -> tuple[dict[str, float], Shown]:
     """Probe the frozen features and the floors; return the flat metrics and what the report shows."""
-    from transferbench.report.gather import final_metrics, gather
-    from transferbench.storage import digest_of
-    from transferbench.transfer.floors import floors
-
-    metrics = final_metrics(folder.path)
-    if not config["transfer"]:
+    data, protocol, metrics = prepared.data, prepared.protocol, final_metrics(folder.path)
+    if protocol is None:
         return metrics, gather(data, {}, None)
-    protocol, device = build(config["transfer"]), "cuda" if torch.cuda.is_available() else "cpu"
-    sets = data.evaluation_sets()
+    sets, seed, device = data.evaluation_sets(), config["seed"], "cuda" if torch.cuda.is_available() else "cpu"
     with clock.measure("evaluation"):
-        result = protocol.evaluate(task.backbone, sets, config["seed"], device)
+        result = protocol.evaluate(prepared.task.backbone, sets, seed, device)
+    untrained = unpretrained(config)["model"]
     with clock.measure("floors"):
-        untrained = lambda: build(unpretrained(config)["model"])  # noqa: E731
-        beneath = floors(protocol, sets, untrained, digest_of(config["model"]), config["seed"], device)
+        beneath = floors(protocol, sets, lambda: build(untrained), digest_of(untrained), seed, device)
     metrics |= result.metrics()
     for name, floor in beneath.items():
         metrics |= floor.metrics(f"floors/{name}")
@@ -151,68 +144,29 @@ def evaluate(
 
 
 def finish(
-    config: Mapping[str, Any], folder: RunFolder, metrics: dict[str, float], facts: Any, clock: Clock
+    config: Mapping[str, Any], folder: RunFolder, metrics: dict[str, float], shown: Shown, clock: Clock
 ) -> dict[str, Any]:
     """Write the report and the summary, show the table."""
-    from rich.console import Console
-
-    from transferbench.report.gather import complete
-    from transferbench.report.html import write_report
-    from transferbench.report.table import print_scores
-
     origin = {"name": config["name"], "run": folder.path.name, "seed": config["seed"], "commit": commit()}
     with clock.measure("report"):
-        shown = complete(facts, origin, versions(), config, metrics, clock.seconds, folder.path)
-        report = write_report(shown, folder.path)
-    apart = clock.seconds["rendering"] + clock.seconds.get("floors", 0.0)
-    seconds = {"seconds": time.time() - clock.started - apart, "timings": dict(clock.seconds)}
+        facts = complete(shown, origin, versions(), config, metrics, clock.seconds, folder.path)
+        report = write_report(facts, folder.path)
+    times = {"seconds": clock.total(), "timings": dict(clock.seconds)}
     counts = {"test_counts": shown.test_counts, "digest": folder.digest}
-    summary = {**origin, "versions": versions(), **seconds, **counts, "metrics": metrics}
+    summary = {**origin, "versions": versions(), **times, **counts, "metrics": metrics}
     folder.write_summary(summary)
-    print_scores(shown, Console(), report)
+    print_scores(facts, Console(), report)
     return summary
 
 
-def show_again(summary: Mapping[str, Any], folder: RunFolder) -> None:
-    """Print the table of a run that is finished."""
-    from rich.console import Console
-
-    from transferbench.report.gather import facts_of_summary
-    from transferbench.report.table import print_scores
-
-    print_scores(facts_of_summary(summary), Console(), folder.path / "report.html")
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on."""
-    import lightning
-    import torchvision
-
-    found = {"transferbench": transferbench.__version__, "python": platform.python_version()}
-    return found | {
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "lightning": lightning.__version__,
-    }
-
-
-def commit() -> str:
-    """Return the commit of the checkout the package runs from, ``unknown`` outside one."""
-    try:
-        where = Path(__file__).parent
-        told = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=where, capture_output=True, text=True, timeout=5
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return told.stdout.strip() or "unknown"
+def is_first_process() -> bool:
+    """Tell whether this process is rank 0, before any process group stands."""
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "RANK", "SLURM_PROCID"))
 
 
 def quieten() -> None:
     """Keep Lightning's advertisements and hints that do not concern a user of this package off the screen."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda", "lightning.fabric", "lightning.pytorch.trainer.connectors.checkpoint_connector"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=".*number of training batches.*is smaller than the logging interval.*")
+    for name in ("utilities.rank_zero", "accelerators.cuda", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
+    for message in ("does not have many workers", "isinstance.treespec", "number of training batches"):
+        warnings.filterwarnings("ignore", message=f".*{message}")

@@ -37,7 +37,7 @@ def final_metrics(folder: Path) -> dict[str, float]:
 
 def gather(data: Any, sets: Mapping[str, Any], result: Any) -> Shown:
     """Collect pictures, names and counts from the data module and a transfer result (None: no evaluation)."""
-    draw = getattr(data, "draw", None)
+    draw: Any = getattr(data, "draw", None)
     names = dict(zip(data.classes, data.class_names)) if draw is None else data.world.names
     levels = {} if draw is None else {f"level_{k}": level for k, level in enumerate(draw.levels, 1)}
     similarity = {name: float(np.mean([draw.similarity[c] for c in level])) for name, level in levels.items()}
