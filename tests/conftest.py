@@ -26,7 +26,7 @@ def no_leaks() -> Iterator[None]:
     np.random.seed(0)  # noqa: NPY002  libraries draw from it
     torch.manual_seed(0)
     yield
-    ignored = ("PYTEST_CURRENT_TEST", "PL_GLOBAL_SEED", "PL_SEED_WORKERS", "KMP_", "OMP_", "TORCH_", "PYTORCH_")
+    ignored = ("PYTEST_CURRENT_TEST", "PL_GLOBAL_SEED", "PL_SEED_WORKERS", "KMP_", "OMP_", "TORCH", "PYTORCH_")
     now = {k: v for k, v in os.environ.items() if not k.startswith(ignored)}
     before = {k: v for k, v in environment.items() if not k.startswith(ignored)}
     os.environ.clear()

@@ -25,7 +25,7 @@ from transferbench.outputs import read_metrics
 TINY = [
     "scale=trex_cifar", "scale.epochs=2", "scale.warmup_epochs=0", "scale.batch_size=8", "scale.workers=0",
     "scale.hidden_width=16", "scale.bottleneck=8", "scale.memory=32", "model.width=4", "model.layers=[1,1]",
-    "callbacks.knn.every_epochs=1", "scale.precision=32-true",
+    "callbacks.knn.every_epochs=1", "scale.precision=32-true", "trainer.log_every_n_steps=1",
 ]  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def test_wrong_inputs_leave_nothing_behind(photos: Path, tmp_path: Path, capsys:
     for words, sentence in (
         (["data.root=/nowhere"], "/nowhere"),
         (["scale.batch_size=1000"], "scale.batch_size=36"),
-        (["transfer.folders={x: /nowhere}"], "/nowhere"),
+        (["+transfer.folders.x=/nowhere"], "/nowhere"),
         (["transfer.probes=[svm]"], "svm"),
         (["model=timm", "model.name=resnet999", "~model.width", "~model.layers"], "resnet"),
     ):

@@ -121,7 +121,7 @@ def fit(config: Mapping[str, Any], folder: RunFolder, prepared: Prepared) -> Non
 def close(loggers: list[Logger]) -> None:
     """Finish a W&B run, so that the next run of this process gets one of its own."""
     if "wandb" in sys.modules and any(type(logger).__name__ == "WandbLogger" for logger in loggers):
-        sys.modules["wandb"].finish(quiet=True)
+        sys.modules["wandb"].finish()
 
 
 def evaluate(

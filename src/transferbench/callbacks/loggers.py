@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferbench.outputs import read_columns, read_metrics
+from transferbench.outputs import read_columns
 from transferbench.storage import digest_of, write_text
 
 
@@ -43,7 +43,7 @@ class MetricsFile(Logger):
         row = {"step": step, **metrics}
         new = [key for key in row if key not in self._columns]
         if new:
-            rows = read_metrics(self.path)
+            rows = self._written()
             self._columns += new
             self._rewrite([*rows, row])
             return
@@ -54,7 +54,13 @@ class MetricsFile(Logger):
     def drop_from(self, step: int) -> None:
         """Drop the rows of ``step`` and later: a run that goes on from there will write them again."""
         if self._columns:
-            self._rewrite([row for row in read_metrics(self.path) if row.get("step", 0) < step])
+            self._rewrite([row for row in self._written() if row["step"].isdigit() and int(row["step"]) < step])
+
+    def _written(self) -> list[dict[str, Any]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return [row for row in csv.DictReader(file) if None not in row.values()]
 
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
         lines = [self._columns] + [[row.get(column, "") for column in self._columns] for row in rows]
