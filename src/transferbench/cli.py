@@ -187,13 +187,13 @@ def _resolve(config: DictConfig, problems: list[str]) -> dict[str, Any] | None:
         problems.append(f"{where} takes its value from {word}, which is not set: choose {group}=...")
         return None
     try:
-        check(resolved, scale_keys(str(resolved.get("name"))))
+        check(resolved, scale_keys())
     except UserError as error:
         problems.extend(str(error).split("\n"))
     return resolved
 
 
-def scale_keys(_: str = "") -> list[str]:
+def scale_keys() -> list[str]:
     """Return the keys a scale may have: those of the base that every scale inherits."""
     base = OmegaConf.load(conf_dir() / "scale" / "world.yaml")
     return [str(key) for key in base]
