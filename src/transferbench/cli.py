@@ -113,8 +113,9 @@ def _application(failures: list[Exception], config: DictConfig) -> None:
         jobs = plan(config, sweeping)
         from transferbench.run import run
 
-        for job in jobs:
-            run(job.config, job.folder, job.digest, started=STARTED)
+        for position, job in enumerate(jobs):
+            first = position == 0 and not (sweeping and HydraConfig.get().job.num)
+            run(job.config, job.folder, job.digest, started=STARTED if first else time.time())
     except EXPECTED as error:
         failures.append(error)
         if sweeping:

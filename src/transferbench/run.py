@@ -70,8 +70,8 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
     quieten()
     seed_everything(config["seed"], workers=True, verbose=False)
     prepared = prepare(config)
-    clock.seconds["rendering"] = prepared.data.render_seconds
     clock.seconds["start-up"] = time.time() - clock.started - prepared.data.render_seconds
+    clock.seconds["rendering"] = prepared.data.render_seconds
     if is_first_process():
         folder.claim(config)
     with clock.measure("training"):
