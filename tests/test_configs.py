@@ -22,6 +22,7 @@ FITS = {  # task -> the options of each group that go with it
         "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
         "model": [
             "resnet_small",
+            "resnet_small_fine",
             "resnet50",
             "timm model.name=vit_tiny_patch16_224",
             "torchvision model.name=resnet18",

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from transferbench.probes.aggregate import mean_interval
+
 Verdict: TypeAlias = Literal["holds", "does not hold", "undecided"]
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,10 @@ class Estimate:
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Return the mean of ``values`` (at least one) and ``mean +- t(n - 1, 97.5 %) s / sqrt(n)``, s with n - 1."""
-    count = len(values)
-    mean = math.fsum(values) / count
-    if count < 2:
-        return Estimate(mean, None, None, count)
-    from scipy.special import stdtrit
-
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    half = float(stdtrit(count - 1, 0.5 + CONFIDENCE / 2)) * spread / math.sqrt(count)
-    return Estimate(mean, mean - half, mean + half, count)
+    """Return the mean of ``values`` (at least one) and its 95 % t-interval (``probes.aggregate.mean_interval``)."""
+    mean, low, high = mean_interval(values)
+    bounded = math.isfinite(low)
+    return Estimate(mean, low if bounded else None, high if bounded else None, len(values))
 
 
 def verdict(difference: Estimate, threshold: float) -> Verdict:
