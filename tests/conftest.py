@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ["WANDB_MODE"] = "offline"
@@ -44,3 +45,53 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder}: no test data there; set TRANSFERBENCH_TEST_DATA")
     return folder
+
+
+TINY = (
+    "scale=trex_cifar", "scale.epochs=2", "scale.warmup_epochs=0", "scale.batch_size=8", "scale.workers=0",
+    "scale.hidden_width=16", "scale.bottleneck=8", "scale.memory=32", "model.width=4", "model.layers=[1,1]",
+    "callbacks.knn.every_epochs=1", "scale.precision=32-true", "trainer.log_every_n_steps=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Overrides that make any experiment with crops end in a second: 8 steps on ``photos``."""
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of noise around colours of their own: 36 training and 18 test pictures."""
+    root = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 6)):
+        for index, colour in enumerate(((200, 60, 60), (60, 200, 60), (60, 60, 200))):
+            folder = root / split / f"class{index}"
+            folder.mkdir(parents=True)
+            for k in range(count):
+                pixels = np.clip(rng.normal(colour, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{k}.png")
+    return root
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what a run caches out of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def launch(photos: Path, own_cache: None) -> Callable[..., int]:
+    """Run an experiment on ``photos`` in this process: ``launch(outputs, *overrides, experiment="trex")``.
+
+    ``tiny_model=False`` leaves out the overrides of the small network, for another model.
+    """
+    from transferbench import cli
+
+    def launched(outputs: Path, *more: str, experiment: str = "trex", tiny_model: bool = True) -> int:
+        base = [word for word in TINY if tiny_model or not word.startswith("model.")]
+        words = [f"+experiment={experiment}", "data=folder", f"data.root={photos}", *base, f"outputs={outputs}", *more]
+        return cli.command(["transferbench", *words])
+
+    return launched

@@ -4,58 +4,22 @@ from __future__ import annotations
 
 import functools
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 import transferbench
 from transferbench import cli
 from transferbench.outputs import read_metrics
 
-TINY = [
-    "scale=trex_cifar", "scale.epochs=2", "scale.warmup_epochs=0", "scale.batch_size=8", "scale.workers=0",
-    "scale.hidden_width=16", "scale.bottleneck=8", "scale.memory=32", "model.width=4", "model.layers=[1,1]",
-    "callbacks.knn.every_epochs=1", "scale.precision=32-true", "trainer.log_every_n_steps=1",
-]  # fmt: skip
+pytestmark = pytest.mark.usefixtures("own_cache")
+Launch = Callable[..., int]
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three classes of noise around colours of their own."""
-    root = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 12), ("val", 6)):
-        for index, colour in enumerate(((200, 60, 60), (60, 200, 60), (60, 60, 200))):
-            folder = root / split / f"class{index}"
-            folder.mkdir(parents=True)
-            for k in range(count):
-                pixels = np.clip(rng.normal(colour, 40, (32, 32, 3)), 0, 255).astype(np.uint8)
-                Image.fromarray(pixels).save(folder / f"{k}.png")
-    return root
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-def command(photos: Path, outputs: Path, *more: str, experiment: str = "trex") -> int:
-    words = [f"+experiment={experiment}", "data=folder", f"data.root={photos}", *TINY, f"outputs={outputs}", *more]
-    return cli.command(["transferbench", *words])
-
-
-def test_a_run_leaves_its_folder_complete(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(photos, tmp_path, "run=a") == 0
+def test_a_run_leaves_its_folder_complete(launch: Launch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert launch(tmp_path, "run=a") == 0
     folder = tmp_path / "trex" / "a"
     summary = json.loads((folder / "summary.json").read_text())
     assert {"name", "run", "seed", "commit", "versions", "seconds", "metrics", "digest"} <= set(summary)
@@ -78,49 +42,27 @@ def test_a_run_leaves_its_folder_complete(photos: Path, tmp_path: Path, capsys: 
     assert network.class_names == ("class0", "class1", "class2")
 
     before = (folder / "summary.json").stat().st_mtime_ns
-    assert command(photos, tmp_path, "run=a") == 0  # finished: shown again, nothing done
+    assert launch(tmp_path, "run=a") == 0  # finished: shown again, nothing done
     assert (folder / "summary.json").stat().st_mtime_ns == before
     assert "seen" in capsys.readouterr().out
-    assert command(photos, tmp_path, "run=a", "seed=2") == 2
+    assert launch(tmp_path, "run=a", "seed=2") == 2
     assert "seed: there 1, now 2" in capsys.readouterr().err
 
 
-def weights(folder: Path) -> dict[str, Any]:
-    newest = sorted((folder / "checkpoints").glob("*.ckpt"))[-1]
-    return dict(torch.load(newest, weights_only=True)["state_dict"])
-
-
-def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(photos: Path, tmp_path: Path) -> None:
-    more = ["scale.epochs=3", "callbacks.checkpoints.keep=9", "run=a"]
-    assert command(photos, tmp_path / "whole", *more) == 0
-    whole = tmp_path / "whole" / "trex" / "a"
-    half = tmp_path / "half" / "trex" / "a"
-    shutil.copytree(whole, half)
-    for name in ("summary.json", "report.html", "checkpoints/step-000000012.ckpt"):
-        (half / name).unlink()
-    broken = half / "checkpoints" / "step-000000008.ckpt"
-    broken.write_bytes(broken.read_bytes()[:1000])  # cut short: the run goes on from the one before
-    assert command(photos, tmp_path / "half", *more) == 0
-    first, second = weights(whole), weights(half)
-    assert set(first) == set(second)
-    assert all(torch.equal(first[key], second[key]) for key in first)
-    assert (whole / "metrics.csv").read_text() == (half / "metrics.csv").read_text()
-
-
 @pytest.mark.parametrize("experiment", ["supervised", "multicrop", "trex_plain", "trex_star", "deepncm"])
-def test_every_method_trains(photos: Path, tmp_path: Path, experiment: str) -> None:
-    assert command(photos, tmp_path, "run=a", "scale.epochs=1", "~transfer", experiment=experiment) == 0
+def test_every_method_trains(launch: Launch, tmp_path: Path, experiment: str) -> None:
+    assert launch(tmp_path, "run=a", "scale.epochs=1", "~transfer", experiment=experiment) == 0
     assert transferbench.load(tmp_path / experiment / "a").head is not None
 
 
 def test_the_world_brings_its_levels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import transferbench.data.world as world
 
     few = functools.partial(world.open_world, train_images=4, val_images=2)
     monkeypatch.setattr(world, "open_world", few)
-    words = ["+experiment=trex", *TINY[1:], f"outputs={tmp_path}", "run=a", "scale.epochs=1"]
+    words = ["+experiment=trex", *tiny[1:], f"outputs={tmp_path}", "run=a", "scale.epochs=1"]
     assert cli.command(["transferbench", *words]) == 0
     metrics = json.loads((tmp_path / "trex" / "a" / "summary.json").read_text())["metrics"]
     for level in range(1, 6):
@@ -131,7 +73,7 @@ def test_the_world_brings_its_levels(
 
 
 def test_divergence_is_a_sentence_and_keeps_the_last_good_checkpoint(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from transferbench.tasks.supervised import Supervised
 
@@ -143,7 +85,7 @@ def test_divergence_is_a_sentence_and_keeps_the_last_good_checkpoint(
         return step(self, batch, index)
 
     monkeypatch.setattr(Supervised, "training_step", poisoned)
-    assert command(photos, tmp_path, "run=a", experiment="multicrop") == 1
+    assert launch(tmp_path, "run=a", experiment="multicrop") == 1
     err = capsys.readouterr().err
     assert "the loss became nan at step 6" in err
     assert "Traceback" not in err
@@ -152,7 +94,9 @@ def test_divergence_is_a_sentence_and_keeps_the_last_good_checkpoint(
     assert not (folder / "summary.json").exists()
 
 
-def test_wrong_inputs_leave_nothing_behind(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_inputs_leave_nothing_behind(
+    photos: Path, tiny: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for words, sentence in (
         (["data.root=/nowhere"], "/nowhere"),
         (["scale.batch_size=1000"], "scale.batch_size=36"),
@@ -160,7 +104,7 @@ def test_wrong_inputs_leave_nothing_behind(photos: Path, tmp_path: Path, capsys:
         (["transfer.probes=[svm]"], "svm"),
         (["model=timm", "model.name=resnet999", "~model.width", "~model.layers"], "resnet"),
     ):
-        base = [word for word in TINY if not (word.startswith("model.") and "model=timm" in words)]
+        base = [word for word in tiny if not (word.startswith("model.") and "model=timm" in words)]
         words = ["+experiment=trex", "data=folder", f"data.root={photos}", *base, *words, f"outputs={tmp_path / 'o'}"]
         words = [word for word in words if not word.startswith("~model")]
         assert cli.command(["transferbench", *words]) == 2, words
@@ -169,7 +113,7 @@ def test_wrong_inputs_leave_nothing_behind(photos: Path, tmp_path: Path, capsys:
 
 
 def test_a_full_disk_is_a_sentence(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from lightning import Trainer
 
@@ -177,42 +121,15 @@ def test_a_full_disk_is_a_sentence(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Trainer, "save_checkpoint", full)
-    assert command(photos, tmp_path, "run=a") == 1
+    assert launch(tmp_path, "run=a") == 1
     err = capsys.readouterr().err
     assert "No space left on device" in err
     assert "Traceback" not in err
     assert not [*(tmp_path / "trex" / "a" / "checkpoints").iterdir()]
 
 
-def test_sigterm_exits_143_and_the_run_goes_on(photos: Path, tmp_path: Path) -> None:
-    words = [
-        "+experiment=trex",
-        "data=folder",
-        f"data.root={photos}",
-        *TINY,
-        f"outputs={tmp_path}",
-        "run=a",
-        "~transfer",
-    ]
-    words += ["scale.epochs=400", "callbacks.knn.every_epochs=1000"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "transferbench", *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    checkpoints = tmp_path / "trex" / "a" / "checkpoints"
-    limit = time.monotonic() + 120
-    while not list(checkpoints.glob("step-*.ckpt")) and time.monotonic() < limit and process.poll() is None:
-        time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 143, err.decode()
-    assert b"Traceback" not in err
-    assert list(checkpoints.glob("step-*.ckpt"))
-    assert not list(checkpoints.glob("*.part"))
-
-
-def test_two_sweep_jobs_make_two_wandb_runs(photos: Path, tmp_path: Path) -> None:
-    words = ["-m", "+experiment=supervised", "data=folder", f"data.root={photos}", *TINY, f"outputs={tmp_path}"]
+def test_two_sweep_jobs_make_two_wandb_runs(photos: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    words = ["-m", "+experiment=supervised", "data=folder", f"data.root={photos}", *tiny, f"outputs={tmp_path}"]
     words += ["~transfer", "scale.epochs=1", "seed=1,2", "sweep_name=s", "logger=wandb"]
     assert cli.command(["transferbench", *words]) == 0
     folders = sorted(f for f in (tmp_path / "s").iterdir() if f.is_dir())

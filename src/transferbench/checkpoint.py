@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import transferbench
 from transferbench.build import NETWORK_TARGETS, build
 from transferbench.errors import UserError
-from transferbench.outputs import checkpoint_in
+from transferbench.outputs import SNAPSHOT, checkpoint_in, checkpoints_in
 from transferbench.storage import atomic_path, write_text
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEY = "transferbench"
-"""The checkpoint's entry of ours: {"version", "config", "classes", "class_names"}."""
+TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "torch.optim.")
+"""What the task of a checkpoint may name."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def read(path: Path | str) -> dict[str, Any]:
         raise UserError(
             f"{file} cannot be read as a checkpoint: it is truncated, corrupt or unsafe ({reason})"
         ) from error
-    if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
+    if not isinstance(content, dict) or SNAPSHOT not in content or "state_dict" not in content:
         raise UserError(
             f"{file} is not a checkpoint of transferbench; name a run folder or a file from its checkpoints/"
         )
@@ -90,10 +90,11 @@ def read(path: Path | str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Resumable:
-    """A checkpoint to go on from, and its number of optimiser steps."""
+    """A checkpoint to go on from: after ``step`` optimiser steps and ``seconds`` of training."""
 
     path: Path
     step: int
+    seconds: float
 
 
 def newest_readable(folder: Path) -> Resumable | None:
@@ -103,9 +104,10 @@ def newest_readable(folder: Path) -> Resumable | None:
         UserError: there are checkpoints, and none of them can be read.
     """
     problem: UserError | None = None
-    for path in sorted(folder.glob("step-*.ckpt"), reverse=True):
+    for path in reversed(checkpoints_in(folder)):
         try:
-            return Resumable(path, int(read(path)["global_step"]))
+            content = read(path)
+            return Resumable(path, int(content["global_step"]), float(content[SNAPSHOT].get("seconds", 0.0)))
         except UserError as error:
             log.warning("%s; trying the one before", error)
             problem = error
@@ -124,7 +126,7 @@ def load(path: Path | str, trusted: Sequence[str] = ()) -> Network:
         UserError: the file cannot be read, names foreign classes, or its weights do not fit its own configuration.
     """
     content = read(path)
-    facts = content[KEY]
+    facts = content[SNAPSHOT]
     parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]), (*NETWORK_TARGETS, *trusted))
     network = Network(parts, facts["class_names"])
     wanted = {k: v for k, v in content["state_dict"].items() if k.startswith(("backbone.", "head."))}
@@ -165,32 +167,37 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) 
     module.load_state_dict(dict(weights))
 
 
-def load_task(path: Path | str) -> LightningModule:
+def load_task(path: Path | str, trusted: Sequence[str] = ()) -> LightningModule:
     """Return the LightningModule of a run, with its weights, to go on training or to validate.
+
+    ``trusted`` names further packages, as for ``load``; what the file may build of this one is ``TASK_TARGETS``.
 
     Raises:
         UserError: as ``load``.
     """
     content = read(path)
-    facts = content[KEY]
-    parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]))
-    task: LightningModule = build(facts["config"]["task"])(backbone=parts.backbone, head=parts.head)
+    facts = content[SNAPSHOT]
+    allowed = (*TASK_TARGETS, *trusted)
+    parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]), allowed)
+    task: LightningModule = build(facts["config"]["task"], allowed)(backbone=parts.backbone, head=parts.head)
     load_weights(task, content["state_dict"], str(path))
     return task
 
 
-def export(path: Path | str, folder: Path | str) -> Path:
+def export(path: Path | str, folder: Path | str, trusted: Sequence[str] = ()) -> Path:
     """Write the backbone alone as ``model.safetensors`` and ``config.json`` in timm's form; return the folder.
 
-    ``timm.create_model(architecture, num_classes=0, checkpoint_path=folder/model.safetensors)`` reads it.
+    ``timm.create_model(architecture, num_classes=0, checkpoint_path=folder/model.safetensors)`` reads that of a run
+    with ``model=timm``; of others, the file holds the weights under the names of torchvision's or this package's
+    network. ``trusted`` as for ``load``.
 
     Raises:
         UserError: as ``load``.
     """
     from safetensors.torch import save_file
 
-    network, target = load(path), Path(folder)
-    node = read(path)[KEY]["config"]["model"]
+    network, target = load(path, trusted), Path(folder)
+    node = read(path)[SNAPSHOT]["config"]["model"]
     net = network.backbone.get_submodule("net")
     with atomic_path(target / "model.safetensors") as part:
         save_file({key: value.contiguous() for key, value in net.state_dict().items()}, part)

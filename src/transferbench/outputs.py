@@ -23,6 +23,19 @@ UNIDENTIFYING = ("name", "run", "sweep_name", "outputs", "logger", "needs")
 PLACEMENT = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm")
 """Trainer keys that say where a run computes."""
 
+SNAPSHOT = "transferbench"
+"""The entry of ours in a checkpoint: {"version", "config", "classes", "class_names", "seconds", "random"}."""
+
+
+def checkpoint_name(step: int) -> str:
+    """Return the file name of the checkpoint after ``step`` optimiser steps."""
+    return f"step-{step:09d}.ckpt"
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """Return the checkpoints in ``folder``, oldest first."""
+    return sorted(folder.glob("step-*.ckpt"))
+
 
 def config_digest(config: Mapping[str, Any], needs: Mapping[str, str] | None = None, world: str = "") -> str:
     """Return the digest that names what a run computes; ``needs`` gives the digest of each need, by name."""
@@ -60,11 +73,6 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of figures."""
-        return self.path / "figures"
 
     @property
     def summary_file(self) -> Path:
@@ -131,7 +139,7 @@ class RunFolder:
 
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint, None before the first one."""
-        found = sorted(self.checkpoints.glob("step-*.ckpt"))
+        found = checkpoints_in(self.checkpoints)
         return found[-1] if found else None
 
 

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from rich.console import Console
 
 from transferbench.build import build
 from transferbench.check import check_devices
-from transferbench.checkpoint import build_parts, newest_readable, snapshot, unpretrained
-from transferbench.errors import RunFailed
+from transferbench.checkpoint import Resumable, build_parts, newest_readable, snapshot, unpretrained
+from transferbench.errors import RunFailed, UserError
 from transferbench.outputs import RunFolder
 from transferbench.provenance import Clock, commit, versions
 from transferbench.report.gather import Shown, complete, facts_of_summary, final_metrics, gather
@@ -41,7 +41,12 @@ class Prepared:
 
     data: Any
     task: LightningModule
+    trainer: Trainer
     protocol: Any
+    sets: dict[str, Any]
+    """What to evaluate on, by name."""
+    last: Resumable | None
+    """Where an earlier process stopped."""
 
 
 def run(config: dict[str, Any], path: Path, digest: str, started: float | None = None) -> dict[str, Any]:
@@ -69,75 +74,102 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
     """Prepare, train, evaluate, report: the body of ``run``."""
     quieten()
     seed_everything(config["seed"], workers=True, verbose=False)
-    prepared = prepare(config)
+    prepared = prepare(config, folder)
     clock.seconds["start-up"] = time.time() - clock.started - prepared.data.render_seconds
     clock.seconds["rendering"] = prepared.data.render_seconds
     if is_first_process():
         folder.claim(config)
-    with clock.measure("training"):
-        fit(config, folder, prepared)
-    if not is_first_process():
-        return {}
-    metrics, shown = evaluate(config, folder, prepared, clock)
-    return finish(config, folder, metrics, shown, clock)
+    step = prepared.last.step if prepared.last else None
+    loggers: list[Logger] = (
+        build(config["logger"])(folder=folder.path, config=config, step=step) if config["logger"] else []
+    )
+    try:
+        clock.seconds["training"] = prepared.last.seconds if prepared.last else 0.0
+        with clock.measure("training"):
+            fit(prepared, loggers)
+        if not is_first_process():
+            return {}
+        scores, shown = evaluate(config, prepared, clock)
+        metrics = final_metrics(folder.path) | scores
+        for logger in loggers if scores else []:
+            logger.log_metrics(scores, prepared.trainer.global_step)
+        return finish(config, folder, metrics, shown, clock)
+    finally:
+        close(loggers)
 
 
-def prepare(config: Mapping[str, Any]) -> Prepared:
+def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
     """Build everything, and find what is wrong with the inputs."""
     check_devices(config["trainer"])
     protocol = build(config["transfer"]) if config["transfer"] else None
     data = build(config["data"])
     data.setup("fit")
-    data.train_dataloader()
+    sets = {} if protocol is None else protocol.all_sets(data.evaluation_sets())
     parts = build_parts(config, len(data.classes))
-    return Prepared(data, build(config["task"])(backbone=parts.backbone, head=parts.head), protocol)
+    task = build(config["task"])(backbone=parts.backbone, head=parts.head)
+    last = newest_readable(folder.checkpoints)
+    trainer = make_trainer(config, folder, snapshot(config, data.classes, data.class_names), last)
+    data.check_batch(trainer.world_size)
+    return Prepared(data, task, trainer, protocol, sets, last)
 
 
-def fit(config: Mapping[str, Any], folder: RunFolder, prepared: Prepared) -> None:
-    """Train, from the last checkpoint where there is one."""
-    data = prepared.data
-    loggers: list[Logger] = build(config["logger"])(folder=folder.path, config=config) if config["logger"] else []
-    kept = snapshot(config, data.classes, data.class_names)
+def make_trainer(
+    config: Mapping[str, Any], folder: RunFolder, kept: Mapping[str, Any], last: Resumable | None
+) -> Trainer:
+    """Return the Trainer with the callbacks; loggers come when the folder is ours.
+
+    Raises:
+        UserError: Lightning does not accept what ``trainer`` says.
+    """
+    spent = last.seconds if last else 0.0
     callbacks = [
-        made if isinstance(made, Callback) else made(folder=folder.checkpoints, snapshot=kept)
+        made if isinstance(made, Callback) else made(folder=folder.checkpoints, snapshot=kept, seconds=spent)
         for made in build(config["callbacks"] or {}).values()
     ]
-    last = newest_readable(folder.checkpoints)
+    # A requeued SLURM job is taken up from the run folder: one owner, and that is not Lightning.
+    plugins = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None
+    try:
+        trainer: Trainer = build(config["trainer"])(
+            callbacks=callbacks, logger=False, plugins=plugins, default_root_dir=folder.path
+        )
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    return trainer
+
+
+def fit(prepared: Prepared, loggers: list[Logger]) -> None:
+    """Train, from the last checkpoint where there is one."""
+    trainer, last = prepared.trainer, prepared.last
+    trainer.loggers = loggers
     if last is not None:
         log.warning("going on from %s", last.path)
-        for logger in loggers:
-            getattr(logger, "drop_from", lambda step: None)(last.step)
-    trainer: Trainer = build(config["trainer"])(callbacks=callbacks, logger=loggers, default_root_dir=folder.path)
-    outside = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Lightning ends the step that is under way, then stops
+    outside = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the checkpoints listen: nothing is lost before
     try:
-        trainer.fit(prepared.task, datamodule=data, ckpt_path=last.path if last else None, weights_only=True)
+        trainer.fit(prepared.task, datamodule=prepared.data, ckpt_path=last.path if last else None, weights_only=True)
     except SIGTERMException:
         sys.exit(143)
     finally:
         signal.signal(signal.SIGTERM, outside)
-        close(loggers)
 
 
 def close(loggers: list[Logger]) -> None:
     """Finish a W&B run, so that the next run of this process gets one of its own."""
-    if "wandb" in sys.modules and any(type(logger).__name__ == "WandbLogger" for logger in loggers):
+    if "wandb" in sys.modules and any(hasattr(logger, "_wandb_init") for logger in loggers):
         sys.modules["wandb"].finish()
 
 
-def evaluate(
-    config: Mapping[str, Any], folder: RunFolder, prepared: Prepared, clock: Clock
-) -> tuple[dict[str, float], Shown]:
+def evaluate(config: Mapping[str, Any], prepared: Prepared, clock: Clock) -> tuple[dict[str, float], Shown]:
     """Probe the frozen features and the floors; return the flat metrics and what the report shows."""
-    data, protocol, metrics = prepared.data, prepared.protocol, final_metrics(folder.path)
+    data, protocol, sets = prepared.data, prepared.protocol, prepared.sets
     if protocol is None:
-        return metrics, gather(data, {}, None)
-    sets, seed, device = data.evaluation_sets(), config["seed"], "cuda" if torch.cuda.is_available() else "cpu"
+        return {}, gather(data, {}, None)
+    seed, device = config["seed"], str(prepared.trainer.strategy.root_device)
     with clock.measure("evaluation"):
         result = protocol.evaluate(prepared.task.backbone, sets, seed, device)
     untrained = unpretrained(config)["model"]
     with clock.measure("floors"):
         beneath = floors(protocol, sets, lambda: build(untrained), digest_of(untrained), seed, device)
-    metrics |= result.metrics()
+    metrics = result.metrics()
     for name, floor in beneath.items():
         metrics |= floor.metrics(f"floors/{name}")
     return metrics, gather(data, sets, result)
@@ -168,5 +200,6 @@ def quieten() -> None:
     """Keep Lightning's advertisements and hints that do not concern a user of this package off the screen."""
     for name in ("utilities.rank_zero", "accelerators.cuda", "trainer.connectors.checkpoint_connector"):
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
-    for message in ("does not have many workers", "isinstance.treespec", "number of training batches"):
+    resumed = "ended before the epoch ended"  # Lightning cannot know that the data module goes on where it was
+    for message in ("does not have many workers", "isinstance.treespec", "number of training batches", resumed):
         warnings.filterwarnings("ignore", message=f".*{message}")

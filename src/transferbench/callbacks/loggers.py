@@ -50,11 +50,13 @@ class MetricsFile(Logger):
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerow(row)
 
-    @rank_zero_only
-    def drop_from(self, step: int) -> None:
-        """Drop the rows of ``step`` and later: a run that goes on from there will write them again."""
-        if self._columns:
-            self._rewrite([row for row in self._written() if row["step"].isdigit() and int(row["step"]) < step])
+    def drop_from(self, step: int) -> int:
+        """Drop the rows of ``step`` and later, which a run that goes on from there writes again; return how many."""
+        rows = self._written()
+        kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < step]
+        if self._columns and rank_zero_only.rank == 0:
+            self._rewrite(kept)
+        return len(rows) - len(kept)
 
     def _written(self) -> list[dict[str, Any]]:
         if not self.path.exists():
@@ -67,24 +69,31 @@ class MetricsFile(Logger):
         write_text(self.path, "".join(",".join(map(str, line)) + "\n" for line in lines))
 
 
-def csv_only(folder: Path, config: Mapping[str, Any]) -> list[Logger]:
-    """Return the loggers of ``logger=csv``."""
-    return [MetricsFile(folder / "metrics.csv")]
+def csv_only(folder: Path, config: Mapping[str, Any], step: int | None = None) -> list[Logger]:
+    """Return the loggers of ``logger=csv``; ``step`` is where a run that is taken up again goes on, else None."""
+    file = MetricsFile(folder / "metrics.csv")
+    if step is not None:
+        file.drop_from(step)
+    return [file]
 
 
 def with_wandb(
     folder: Path,
     config: Mapping[str, Any],
+    step: int | None = None,
     project: str = "transferbench",
     offline: bool = True,
     job_type: str = "pretrain",
     tags: list[str] | None = None,
 ) -> list[Logger]:
     """Return the loggers of ``logger=wandb``: a resumed run continues its own W&B run, a sweep is one group."""
-    from lightning.pytorch.loggers import WandbLogger
+    from transferbench.callbacks.wandb_run import WandbRun
 
+    file = MetricsFile(folder / "metrics.csv")
+    again = file.drop_from(step) if step is not None else 0
     sweep = folder.parent.name != str(config["name"])
-    run = WandbLogger(
+    run = WandbRun(
+        skip=again,
         project=project,
         name=f"{config['name']}-s{config['seed']}",
         group=folder.parent.name if sweep else str(config["name"]),
@@ -96,4 +105,4 @@ def with_wandb(
         tags=tags,
         config=dict(config),
     )
-    return [*csv_only(folder, config), run]
+    return [file, run]

@@ -32,7 +32,7 @@ class Progress(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar where the fit stands."""
-        self._images, self._since, self._epoch_images = 0, time.monotonic(), 0
+        self._images, self._since, self._first = 0, time.monotonic(), trainer.global_step
         if self.console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
@@ -59,16 +59,16 @@ class Progress(ProgressBar):
         """Print a line, where there is no bar to look at."""
         epochs = trainer.max_epochs or 1
         if self._bar is None and ((trainer.current_epoch + 1) % max(1, epochs // 10) == 0):
-            spent = time.monotonic() - self._since
-            left = spent / max(self._images, 1) * self._remaining(trainer, batch_images=self._images)
+            done = max(trainer.global_step - self._first, 1)
+            left = (
+                (time.monotonic() - self._since)
+                / done
+                * (int(trainer.estimated_stepping_batches) - trainer.global_step)
+            )
             self.console.print(
                 f"epoch {trainer.current_epoch + 1}/{epochs}  {self._facts(trainer)}  {left:.0f} s left",
                 highlight=False,
             )
-
-    def _remaining(self, trainer: Trainer, batch_images: int) -> float:
-        done = max(trainer.global_step, 1)
-        return batch_images * (int(trainer.estimated_stepping_batches) - done) / done
 
     def _facts(self, trainer: Trainer) -> str:
         rate = self._images / max(time.monotonic() - self._since, 1e-9)

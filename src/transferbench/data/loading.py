@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from transferbench.data.evaluation import CentreCrop
 from transferbench.data.image_set import ImageSet
 from transferbench.data.images import UnreadableImage
-from transferbench.data.samplers import PADDING
+from transferbench.data.samplers import PADDING, TrainingShare
 from transferbench.data.unreadable import UnreadableLog
 from transferbench.distributed import world_size
 from transferbench.errors import UserError
@@ -143,7 +143,11 @@ def collate(samples: list[Sample]) -> Batch | Failure:
 class CropLoader(DataLoader[Sample]):
     """A ``DataLoader`` of batches ``(crops, labels)`` that raises a worker's failure as a ``UserError``.
 
-    Before it yields the last batch of an epoch it tells of the unreadable images met so far.
+    Nothing starts before the first batch is asked for: by then the sampler knows the epoch, also in a run that is
+    taken up again. Before it yields the last batch of an epoch it tells of the unreadable images met so far.
+
+    Attributes:
+        skip: batches at the beginning of the next epoch that a run was trained on before; they are not loaded.
 
     Args:
         dataset: a ``CropSet`` or ``CentreSet``.
@@ -154,15 +158,19 @@ class CropLoader(DataLoader[Sample]):
         super().__init__(dataset, collate_fn=collate, **options)
         self.images = dataset.images
         self.unreadable = dataset.unreadable
+        self.skip = 0
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Start the workers and iterate over the batches; raises ``UserError``."""
-        return self._checked(super().__iter__())
+        skipped, self.skip = self.skip, 0
+        if isinstance(self.sampler, TrainingShare):
+            self.sampler.skip = skipped * (self.batch_size or 1)
+        yield from self._checked(super().__iter__(), skipped)
 
-    def _checked(self, batches: Iterator[Batch | Failure]) -> Iterator[Batch]:
+    def _checked(self, batches: Iterator[Batch | Failure], skipped: int) -> Iterator[Batch]:
         last = len(self)
         seen_any = world_size() > 1  # a rank's share may be padding alone
-        for count, batch in enumerate(batches, start=1):
+        for count, batch in enumerate(batches, start=skipped + 1):
             if isinstance(batch, Failure):
                 self._give_up(batches, batch.message)
             crops, labels = batch

@@ -26,6 +26,9 @@ from transferbench.distributed import is_main, rank, world_size
 from transferbench.errors import UserError
 from transferbench.storage import digest_of
 
+SHOWN_SIDE = 256
+"""The longer side of an image in a report is at most this, pixels."""
+
 
 class ImageData(LightningDataModule, ABC):
     """Training and test images of one data set; a subclass says how to ``read`` them.
@@ -77,6 +80,7 @@ class ImageData(LightningDataModule, ABC):
         self.on_error = on_error
         self.seed = seed
         self._splits: Splits | None = None
+        self._batches_done = 0
         self._unreadable: UnreadableLog | None = None
 
     @abstractmethod
@@ -111,14 +115,19 @@ class ImageData(LightningDataModule, ABC):
         return 0.0
 
     def sample_crops(self, count: int) -> list[tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]]:
-        """Return up to ``count`` training images (H, W, 3), spread over the set, each with crops of it (S, S, 3)."""
+        """Return up to ``count`` training images (H, W, 3), spread over the set, each with crops of it (S, S, 3).
+
+        The images, not the crops, are scaled down to ``SHOWN_SIDE``: a report shows them.
+        """
         images, shown = self.splits.train, []
         for index in np.unique(np.linspace(0, len(images) - 1, count).round().astype(int)):
             try:
                 picture = images.image(int(index))
             except UnreadableImage:
                 continue
-            shown.append((np.asarray(picture), [crop.permute(1, 2, 0).numpy() for crop in self.crops(picture)]))
+            crops = [crop.permute(1, 2, 0).numpy() for crop in self.crops(picture)]
+            picture.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+            shown.append((np.asarray(picture), crops))
         return shown
 
     def evaluation_sets(self) -> dict[str, Splits]:
@@ -129,18 +138,34 @@ class ImageData(LightningDataModule, ABC):
         """Return 16 hexadecimal digits that change with the content of the data set."""
         return digest_of(self.splits.train.digest(), self.splits.test.digest())
 
+    def check_batch(self, devices: int) -> None:
+        """Raise ``UserError`` when the training images fill no batch on each of ``devices``."""
+        length = len(self.splits.train)
+        if length < self.batch_size * devices:
+            each = f" on each of {devices} devices" if devices > 1 else ""
+            raise UserError(
+                f"{self.name} has {length} training images, fewer than one batch of {self.batch_size}{each}; "
+                f"set scale.batch_size={max(1, length // devices)} or lower."
+            )
+
     def train_dataloader(self) -> CropLoader:
         """Return this rank's loader of training crops; raises ``UserError`` when the images fill no batch."""
         images, world = self.splits.train, world_size()
-        if len(images) < self.batch_size * world:
-            devices = f" on each of {world} devices" if world > 1 else ""
-            raise UserError(
-                f"{self.name} has {len(images)} training images, fewer than one batch of {self.batch_size}{devices}; "
-                f"set scale.batch_size={max(1, len(images) // world)} or lower."
-            )
+        self.check_batch(world)
         sampler = TrainingShare(len(images), self.seed, rank(), world)
-        log = self._log()
-        return self._loader(CropSet(images, self.crops, log, self.on_error), sampler=sampler, drop_last=True)
+        dataset = CropSet(images, self.crops, self._log(), self.on_error)
+        loader = self._loader(dataset, sampler=sampler, drop_last=True)
+        loader.skip, self._batches_done = self._batches_done % len(loader), 0
+        return loader
+
+    def state_dict(self) -> dict[str, int]:
+        """Return how many batches of this epoch the run was trained on: Lightning puts it into the checkpoint."""
+        loops: Any = self.trainer.fit_loop if self.trainer else None
+        return {"batches_done": loops.epoch_loop.batch_progress.current.ready if loops else 0}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Let the next training loader go on behind the batches of ``state_dict``."""
+        self._batches_done = state_dict["batches_done"]
 
     def val_dataloader(self) -> CropLoader:
         """Return this rank's loader of the test images' centre crops."""

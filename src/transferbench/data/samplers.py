@@ -32,6 +32,9 @@ class TrainingShare(DistributedSampler[tuple[int, int]]):
 
     A ``DistributedSampler``, so that Lightning leaves it in place and tells it the epoch.
 
+    Attributes:
+        skip: images at the beginning of the share to leave out, once: a run taken up again has seen them.
+
     Args:
         length: images in the whole set.
         seed: of the run; the same on every rank.
@@ -44,6 +47,7 @@ class TrainingShare(DistributedSampler[tuple[int, int]]):
         self.length = length
         self.num_samples = length // world
         self.total_size = self.num_samples * world
+        self.skip = 0
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield the share of the epoch last given to ``set_epoch``."""
@@ -51,7 +55,8 @@ class TrainingShare(DistributedSampler[tuple[int, int]]):
         generator = torch.Generator().manual_seed(entropy >> 1)
         order = torch.randperm(self.length, generator=generator)
         seeds = torch.randint(2**62, (self.length,), generator=generator)
-        share = order[self.rank : self.total_size : self.num_replicas]
+        share = order[self.rank : self.total_size : self.num_replicas][self.skip :]
+        self.skip = 0
         return zip(share.tolist(), seeds[share].tolist())
 
 
