@@ -43,9 +43,7 @@ def test_each_problem_gets_a_line() -> None:
         "crops": {"deep": [{"_target_": TARGET, "tau": "hot", "layers": 2.5, "mode": "c"}]},
         "optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, "lrr": 0.1},
     }
-    with pytest.raises(UserError) as caught:
-        check(config)
-    lines = str(caught.value).split("\n")
+    lines = list(problems_of(config))
     assert f"head.taau: {TARGET} takes no 'taau'; did you mean 'tau'?" in lines
     assert f"head: {TARGET} needs 'tau'; set head.tau=..." in lines
     assert any(line.startswith("model._target_: cannot import 'torch.nn.Linea'") for line in lines)
@@ -54,6 +52,12 @@ def test_each_problem_gets_a_line() -> None:
     assert any("crops.deep[0].mode" in line and "one of a, b" in line for line in lines)
     assert any("optimizer.lrr" in line and "did you mean 'lr'" in line for line in lines)
     assert len(lines) == 7
+
+
+def test_check_raises_all_problems_at_once() -> None:
+    with pytest.raises(UserError) as caught:
+        check({"head": {"_target_": TARGET, "taau": 0.1}, "trainer": {"devices": 1}})
+    assert len(str(caught.value).split("\n")) == 4  # task, data, and both of the head
 
 
 def test_a_right_configuration_has_no_problems() -> None:

@@ -12,7 +12,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from transferbench import cli
+from transferbench import cli, schema
 from transferbench.check import problems_of
 
 CONF = cli.conf_dir()
@@ -36,6 +36,7 @@ FITS = {  # task -> the options of each group that go with it
 
 @pytest.fixture(scope="module", autouse=True)
 def composer() -> Iterator[None]:
+    schema.register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         yield
 

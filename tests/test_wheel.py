@@ -27,7 +27,8 @@ def test_the_wheel_composes_every_experiment(tmp_path: Path) -> None:
 import sys
 from hydra import compose, initialize_config_dir
 import transferbench
-from transferbench import cli
+from transferbench import cli, schema
+schema.register()
 assert sys.argv[1] in transferbench.__file__, transferbench.__file__
 with initialize_config_dir(str(cli.conf_dir()), version_base="1.3"):
     for file in sorted((cli.conf_dir() / "experiment").glob("*.yaml")):

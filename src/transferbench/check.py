@@ -15,14 +15,32 @@ from transferbench.errors import UserError
 
 
 def check(config: Mapping[str, Any], scale_keys: Sequence[str] = ()) -> None:
-    """Check targets, their keywords and simple types over the whole of ``config``.
+    """Check that no part is missing, and targets, their keywords and simple types over the whole of ``config``.
 
     Raises:
         UserError: with one line for each problem found.
     """
-    problems = [*problems_of(config), *_scale_problems(config.get("scale"), scale_keys)]
+    parts = (*_missing_parts(config), *problems_of(config), *_scale_problems(config.get("scale"), scale_keys))
+    problems = list(dict.fromkeys(parts))
     if problems:
         raise UserError("\n".join(problems))
+
+
+def _missing_parts(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield one sentence for each group left out that the task, or every run, cannot do without."""
+    for group in ("task", "data", "trainer"):
+        if not config.get(group):
+            yield f"{group} is left out; choose {group}=..."
+    task = config.get("task")
+    if not isinstance(task, Mapping) or "_target_" not in task:
+        return
+    try:
+        hints = _hints(locate(str(task["_target_"])))
+    except UserError:
+        return  # said of the target itself
+    for argument, group in (("backbone", "model"), ("head", "head")):
+        if argument in hints and not config.get(group) and not fits(None, hints[argument]):
+            yield f"{group} is left out, but {task['_target_']} needs one; choose {group}=..."
 
 
 def problems_of(node: Any, path: str = "") -> Iterator[str]:
@@ -73,6 +91,8 @@ def _hints(target: Any) -> dict[str, Any]:
 def fits(value: Any, hint: Any) -> bool:
     """Tell whether a plain value can be meant for ``hint``; hints beyond plain types accept everything."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if value is None:
+        return hint in {Any, object, type(None)} or type(None) in arguments or isinstance(hint, typing.TypeVar)
     if origin in {typing.Union, types.UnionType}:
         return any(fits(value, argument) for argument in arguments)
     if origin is Literal:
@@ -88,7 +108,7 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is str:
         return isinstance(value, str)
     if hint is type(None):
-        return value is None
+        return False
     return _fits_container(value, origin or hint, arguments)
 
 

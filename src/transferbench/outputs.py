@@ -37,9 +37,9 @@ def checkpoints_in(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.ckpt"))
 
 
-def config_digest(config: Mapping[str, Any], needs: Mapping[str, str] | None = None, world: str = "") -> str:
-    """Return the digest that names what a run computes; ``needs`` gives the digest of each need, by name."""
-    return digest_of(identity(config), dict(needs or {}), transferbench.__version__, world)
+def config_digest(config: Mapping[str, Any], world: str = "") -> str:
+    """Return the digest that names what a run computes: ``config`` with each need replaced by its own digest."""
+    return digest_of(identity(config), transferbench.__version__, world)
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,20 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer, seed_everything
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
 from transferbench.build import build
 from transferbench.check import check_devices
 from transferbench.checkpoint import Resumable, build_parts, newest_readable, snapshot, unpretrained
 from transferbench.errors import RunFailed, UserError
-from transferbench.outputs import RunFolder
-from transferbench.provenance import Clock, commit, versions
-from transferbench.report.gather import Shown, complete, facts_of_summary, final_metrics, gather
+from transferbench.outputs import RunFolder, read_metrics
+from transferbench.report.facts import RunFacts, Shown
+from transferbench.report.gather import facts_of_summary, final_metrics, gather
 from transferbench.report.html import write_report
+from transferbench.report.provenance import Clock, commit, versions
 from transferbench.report.table import print_scores
 from transferbench.storage import digest_of
 from transferbench.transfer.floors import floors
@@ -179,15 +181,23 @@ def finish(
     config: Mapping[str, Any], folder: RunFolder, metrics: dict[str, float], shown: Shown, clock: Clock
 ) -> dict[str, Any]:
     """Write the report and the summary, show the table."""
-    origin = {"name": config["name"], "run": folder.path.name, "seed": config["seed"], "commit": commit()}
+    origin: dict[str, Any] = {"name": config["name"], "run": folder.path.name, "seed": config["seed"]}
+    origin |= {"commit": commit(), "versions": versions()}
+    facts = RunFacts(
+        **origin,
+        **vars(shown),
+        config=dict(config),
+        metrics=metrics,
+        timings=dict(clock.seconds),
+        history=read_metrics(folder.path / "metrics.csv"),
+    )
     with clock.measure("report"):
-        facts = complete(shown, origin, versions(), config, metrics, clock.seconds, folder.path)
         report = write_report(facts, folder.path)
     times = {"seconds": clock.total(), "timings": dict(clock.seconds)}
     counts = {"test_counts": shown.test_counts, "digest": folder.digest}
-    summary = {**origin, "versions": versions(), **times, **counts, "metrics": metrics}
+    summary = {**origin, **times, **counts, "metrics": metrics}
     folder.write_summary(summary)
-    print_scores(facts, Console(), report)
+    print_scores(facts_of_summary(summary), Console(), report)
     return summary
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from transferbench.data.evaluation import CentreCrop
 from transferbench.data.image_set import ArrayImages, FolderImages
 from transferbench.errors import RunFailed, UserError
-from transferbench.features.extract import extract
+from transferbench.features.extract import evenly_spaced, extract
 
 
 class Network(nn.Module):
@@ -90,6 +90,16 @@ def test_chosen_positions_alone(images, network):
     np.testing.assert_allclose(found.x, naive(network, images, transform)[[7, 2]], atol=1e-6)
     assert found.y.tolist() == [1, 2]
     assert found.positions.tolist() == [7, 2]
+
+
+@pytest.mark.parametrize(("length", "most"), [(1, 5), (5, 1), (5, 5), (7, 6), (10, 3), (1000, 512), (0, 4)])
+def test_positions_are_spread_evenly(length, most):
+    found = evenly_spaced(length, most)
+    assert len(found) == len(set(found.tolist())) == min(length, most)
+    assert found.dtype == np.int64
+    if len(found) > 1:
+        assert (found[0], found[-1]) == (0, length - 1)
+        assert np.ptp(np.diff(found)) <= 1
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferbench.probes.aggregate import log_odds, mean_interval, mean_log_odds, mean_std, paired_interval, top1
+from transferbench.probes.aggregate import log_odds, mean_interval, mean_log_odds, top1
 
 
 def test_top1_is_a_count_over_n():
@@ -48,10 +48,6 @@ def test_mean_log_odds_refuses_what_does_not_fit():
         mean_log_odds([0.5], [10, 10])
 
 
-def test_the_spread_over_seeds_is_the_population_deviation():
-    assert mean_std([1.0, 2.0, 3.0, 4.0]) == (2.5, pytest.approx(math.sqrt(1.25)))
-
-
 def test_interval_is_students():
     values = [0.61, 0.64, 0.60, 0.66, 0.63]
     mean, low, high = mean_interval(values)
@@ -64,13 +60,3 @@ def test_one_seed_has_no_interval():
     assert mean_interval([0.5]) == (0.5, -math.inf, math.inf)
     with pytest.raises(ValueError, match="at least one"):
         mean_interval([])
-
-
-def test_paired_interval_is_that_of_the_differences():
-    first, second = [0.70, 0.65, 0.72], [0.60, 0.56, 0.61]
-    mean, low, high = paired_interval(first, second)
-    test = stats.ttest_rel(first, second)
-    assert mean == pytest.approx(0.10)
-    assert (low, high) == pytest.approx(tuple(test.confidence_interval(0.95)))
-    with pytest.raises(ValueError):
-        paired_interval([0.1], [0.1, 0.2])

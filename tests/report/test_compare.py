@@ -129,24 +129,23 @@ def test_what_differs_between_runs_is_noted(folders: list[Path], tmp_path: Path)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not readable as JSON"),
-        ("[1]", "a JSON list"),
-        ('{"name": "trex"}', "no run"),
-        ('{"name": "trex", "run": "a", "seed": "0"}', "seed is '0'"),
+        ("{", "cannot be read"),
+        ("[1]", "cannot be read"),
+        ('{"name": "trex", "metrics": {}}', "no run"),
+        ('{"name": "trex", "run": "a", "seed": "0", "metrics": {}}', "seed is '0'"),
         (
-            '{"name": "trex", "run": "a", "seed": 0, "commit": "c", "versions": {}, "metrics": {"val/top1": "high"}}',
+            '{"name": "trex", "run": "a", "seed": 0, "commit": "c", "metrics": {"val/top1": "high"}}',
             "val/top1 is 'high'",
         ),
         (
-            '{"name": "t", "run": "a", "seed": 0, "commit": "c", "versions": {},'
-            ' "metrics": {"transfer/seen/logreg/top1": 71.3}}',
+            '{"name": "t", "run": "a", "seed": 0, "commit": "c", "metrics": {"transfer/seen/logreg/top1": 71.3}}',
             "fractions between 0 and 1",
         ),
     ],
 )
 def test_a_malformed_summary_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "summary.json").write_text(content)
-    with pytest.raises(UserError, match=message.replace("(", "\\(")) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         compare([tmp_path])
     assert "summary.json" in str(raised.value)
 

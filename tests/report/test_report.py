@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from transferbench.report import Neighbours, RunFacts, print_scores, write_report
-from transferbench.report.facts import Picture
+from transferbench.report.facts import Neighbours, Picture, RunFacts
+from transferbench.report.figures import accuracy_figure, curve_figures
+from transferbench.report.html import write_report
+from transferbench.report.table import print_scores
 
 SETS = ("seen", "level_1", "level_2", "level_3", "level_4", "level_5")
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -31,6 +33,7 @@ def facts() -> RunFacts:
             metrics[f"transfer/{name}/{probe}/top1"] = 0.5013 + 0.05 * j - 0.031 * i
             metrics[f"floors/pixels/{name}/{probe}/top1"] = 0.2029 + 0.01 * j - 0.017 * i
             metrics[f"floors/random_backbone/{name}/{probe}/top1"] = 0.3041 + 0.01 * j - 0.023 * i
+        metrics[f"transfer/{name}/logreg/cost"] = 0.007 * (1 + i)
     history: list[dict[str, float]] = [
         {"step": float(s), "epoch": s // 10, "train/loss": 3 / (1 + s), "train/lr": 0.1} for s in range(120)
     ]
@@ -50,12 +53,14 @@ def facts() -> RunFacts:
         config={"task": {"_target_": "a.B"}, "evil": "<script>alert(1)</script>", "path": Path("/x"), "list": [1, 2]},
         metrics=metrics,
         test_counts=dict.fromkeys(SETS, 400),
-        timings={"start_up": 3.0, "training": 75.0},
+        timings={"start-up": 3.0, "rendering": 40.0, "training": 75.0, "floors": 31.0},
         history=history,
         crops=shown,
         neighbours=[Neighbours(picture(rng), "query <mug>", "level_1", near)],
         concepts={name: [f"{name} thing {i}" for i in range(20)] for name in SETS},
+        trained={"seen": 20, **dict.fromkeys(SETS[1:], 0)},
         similarity={name: 0.9 - 0.1 * i for i, name in enumerate(SETS)},
+        ties_at_cuts=4,
     )
 
 
@@ -127,6 +132,21 @@ def test_every_accuracy_stands_in_the_page(facts: RunFacts, written: Path) -> No
     lead = facts.metrics["transfer/level_2/logreg/top1"] - facts.metrics["floors/random_backbone/level_2/logreg/top1"]
     assert f"+{100 * lead:.1f}" in text
     assert "1 min 15 s" in text and "level_5 thing 19" in text and "abc123" in text and "torch 2.9" in text
+    assert all(f"{0.007 * k:g}" in text for k in range(1, 7)) and "logreg/cost" not in text
+
+
+def test_the_page_says_what_was_trained_on_and_how_ties_fell(facts: RunFacts, written: Path, tmp_path: Path) -> None:
+    text = " ".join(read(written).text)
+    assert "Levels: concepts never trained on." in text and "where the draw's seed decided: 4." in text
+    everything = replace(facts, trained=dict.fromkeys(SETS, 20), ties_at_cuts=None)
+    text = " ".join(read(write_report(everything, tmp_path)).text)
+    assert "Levels: concepts trained on as well." in text and "never trained" not in text and "ties" not in text
+
+
+def test_one_total_and_what_stands_apart(written: Path) -> None:
+    text = "|".join(read(written).text)
+    assert "1 min 18 s|run, rendering and floors apart" in text
+    assert "run|1 min 18 s|rendering|40.0 s|floors|31.0 s|" in text
 
 
 def test_text_of_the_user_is_escaped(written: Path) -> None:
@@ -158,8 +178,22 @@ def test_figures_are_drawn(written: Path) -> None:
         assert len(np.unique(np.asarray(figure.convert("L")))) > 20
 
 
+def test_the_number_of_a_valley_stands_below_the_line() -> None:
+    levels = {f"transfer/level_{k}/logreg/top1": value for k, value in enumerate((0.5, 0.3, 0.6, 0.4), start=1)}
+    facts = RunFacts(name="n", run="r", seed=0, commit="c", versions={}, metrics=levels)
+    texts = accuracy_figure(facts, "logreg").axes[0].texts
+    below = [text.get_text() for text in texts if text.get_verticalalignment() == "top"]
+    assert below == ["30.0"] and {"50.0", "60.0", "40.0"} <= {text.get_text() for text in texts}
+
+
+def test_scores_among_the_rows_are_no_curves() -> None:
+    rows = [{"step": 1.0, "train/loss": 2.0}, {"step": 2.0, "train/loss": 1.0}]
+    scores = {"step": 2.0, "transfer/seen/knn/top1": 0.5, "floors/pixels/seen/knn/top1": 0.2, "cog/level_1/top1": 0.3}
+    assert list(curve_figures([*rows, scores])) == ["loss"]
+
+
 @pytest.mark.parametrize(
-    "piece", ["test_counts", "timings", "history", "crops", "neighbours", "concepts", "similarity"]
+    "piece", ["test_counts", "timings", "history", "crops", "neighbours", "concepts", "trained", "similarity"]
 )
 def test_a_missing_piece_is_left_out(facts: RunFacts, tmp_path: Path, piece: str) -> None:
     metrics = {key: value for key, value in facts.metrics.items() if "/knn" not in key and "/ncm" not in key}
@@ -178,7 +212,7 @@ def test_a_missing_piece_is_left_out(facts: RunFacts, tmp_path: Path, piece: str
 
 
 def test_a_run_with_nothing_but_its_name_has_a_report(tmp_path: Path) -> None:
-    bare = RunFacts(name="bare", run="r", seed=0, commit="", versions={}, config={}, metrics={})
+    bare = RunFacts(name="bare", run="r", seed=0, commit="", versions={}, metrics={})
     text = " ".join(read(write_report(bare, tmp_path)).text)
     assert "No transfer accuracies were measured" in text
     console = Console(file=StringIO(), width=100)
@@ -188,7 +222,8 @@ def test_a_run_with_nothing_but_its_name_has_a_report(tmp_path: Path) -> None:
 
 def test_sets_that_are_not_levels_and_scores_without_floors(tmp_path: Path) -> None:
     metrics = {f"transfer/{name}/logreg/top1": 0.5 for name in ("seen", "flowers", "pets")}
-    facts = RunFacts("n" * 80, "r", 0, "c", {}, {}, metrics | {"transfer/pets/knn/top1": float("nan")})
+    metrics |= {"transfer/pets/knn/top1": float("nan")}
+    facts = RunFacts(name="n" * 80, run="r", seed=0, commit="c", versions={}, metrics=metrics)
     text = " ".join(read(write_report(facts, tmp_path)).text)
     assert "No floor was measured" in text and "50.0" in text and "flowers" in text
 
@@ -209,4 +244,7 @@ def test_the_terminal_table_fits_80_columns_and_has_the_numbers(facts: RunFacts)
     }
     assert rows["seen"].split() == ["seen", "60.1", "±", "2.4", "50.1", "55.1", "22.3", "32.4", "+27.7"]
     assert rows["level 5"].split()[-1] == "+23.7"
-    assert "start up 3.0 s, training 1 min 15 s" in text and "report: /runs/trex/report.html" in text
+    assert (
+        "run 1 min 18 s (start-up 3.0 s, training 1 min 15 s); apart" in text
+        and "report: /runs/trex/report.html" in text
+    )

@@ -1,16 +1,18 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from transferbench.report.facts import RunFacts
-from transferbench.report.scores import binomial_error, in_order, read_scores
+from transferbench.report.scores import binomial_error, in_order, is_score, read_scores
 from transferbench.report.style import spread
-from transferbench.report.wording import clipped, duration, headline, listed, percent, points
+from transferbench.report.wording import clipped, duration, headline, listed, percent, points, time_spent
 
 
 def facts(metrics: dict[str, float], count: int = 400) -> RunFacts:
     counts = {key.split("/")[1]: count for key in metrics if key.startswith("transfer/")}
-    return RunFacts("n", "r", 0, "c", {}, {}, metrics, counts, concepts={"seen": ["a", "b"]})
+    origin = {"name": "n", "run": "r", "seed": 0, "commit": "c", "versions": {}}
+    return RunFacts(**origin, metrics=metrics, test_counts=counts, concepts={"seen": ["a", "b"]})
 
 
 def test_numbers_are_said_with_their_units() -> None:
@@ -19,6 +21,43 @@ def test_numbers_are_said_with_their_units() -> None:
     assert [duration(s) for s in (0.42, 59.96, 75, 8000)] == ["0.4 s", "1 min 0 s", "1 min 15 s", "2 h 13 min"]
     assert listed(["a"]) == "a" and listed(["a", "b", "c"]) == "a, b and c" and listed([]) == ""
     assert clipped("abcdef", 4) == "abc…" and clipped("abcd", 4) == "abcd"
+
+
+def test_a_run_s_time_leaves_out_what_is_kept_for_later_runs() -> None:
+    parts = {"start-up": 3.0, "rendering": 30.0, "training": 75.0, "floors": 0.01}
+    text = "run 1 min 18 s (start-up 3.0 s, training 1 min 15 s)"
+    assert time_spent(parts) == f"{text}; apart, once for these images and this seed: rendering 30.0 s"
+    assert time_spent(parts | {"rendering": 0.0}) == text
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"),
+    [
+        ({"seen": 2, "level_1": 0, "level_2": 0}, "levels 1 to 2, concepts never trained on, the most similar ones"),
+        ({"seen": 2, "level_1": 2, "level_2": 3}, "levels 1 to 2, concepts trained on as well, the most similar ones"),
+        ({"seen": 2, "level_1": 0, "level_2": 1}, "levels 1 to 2, 1 of their concepts trained on, the most similar"),
+        ({"level_1": 0}, "levels 1 to 2, the most similar ones"),
+        ({}, "levels 1 to 2, the most similar ones"),
+    ],
+)
+def test_the_headline_says_whether_the_levels_were_trained_on(trained: dict[str, int], said: str) -> None:
+    concepts = {"seen": ["a", "b"], "level_1": ["c", "d"], "level_2": ["e", "f", "g"]}
+    found = facts({f"transfer/level_{k}/logreg/top1": 0.5 for k in (1, 2)})
+    assert said in headline(replace(found, trained=trained, concepts=concepts))
+
+
+def test_the_headline_says_when_another_set_has_classes_trained_on() -> None:
+    found = facts({"transfer/pets/logreg/top1": 0.5, "transfer/cars/logreg/top1": 0.4})
+    known = replace(found, trained={"pets": 1, "cars": 0}, concepts={"pets": ["a", "b"], "cars": ["c"]})
+    text = headline(known).replace("\u00a0", " ")
+    assert "40.0 % on cars and 50.0 % on pets (1 of their concepts trained on)." in text
+
+
+def test_a_chosen_cost_is_no_accuracy() -> None:
+    scores = read_scores({"transfer/seen/logreg/top1": 0.5, "transfer/seen/logreg/cost": 0.01})
+    assert scores.model == {("seen", "logreg"): 0.5} and scores.probes == ("logreg",)
+    assert scores.costs == {"seen": 0.01}
+    assert is_score("transfer/seen/logreg/cost") and not is_score("transfer/mean_log_odds")
 
 
 def test_sets_come_in_reading_order() -> None:

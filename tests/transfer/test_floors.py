@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from transferbench.features.floors import describe
 from transferbench.probes.logreg import fit_logreg
-from transferbench.transfer.floors import floors, random_floor
+from transferbench.transfer.floors import PACKAGE, floors, random_floor
 from transferbench.transfer.protocol import Protocol
 
 
@@ -80,6 +81,30 @@ def test_what_the_scores_depend_on_is_in_the_key(sets, make, change):
     again = floors(protocol, sets, make, "small", seed)
     assert make.calls == 2
     assert (again["pixels"].seconds == 0) == (change == "size")  # pixels do not depend on the backbone's crop
+
+
+@pytest.mark.parametrize(
+    ("file", "pictures_stay"),
+    [
+        ("probes/scaling.py", False),
+        ("features/floors.py", False),
+        ("transfer/protocol.py", False),
+        ("data/images.py", False),
+        ("data/evaluation.py", True),
+        ("data/multicrop.py", True),
+        ("models/backbone.py", True),
+        ("report/html.py", None),
+    ],
+)
+def test_the_code_that_scores_come_from_is_in_the_key(sets, make, monkeypatch, tmp_path, file, pictures_stay):
+    package = shutil.copytree(PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr("transferbench.transfer.floors.PACKAGE", package)
+    floors(PROTOCOL, sets, make, "small", seed=0)
+    with (package / file).open("a") as source:
+        source.write("# changed\n")
+    again = floors(PROTOCOL, sets, make, "small", seed=0)
+    assert (again["pixels"].seconds == 0) == (pictures_stay is not False)
+    assert (again["random_backbone"].seconds == 0) == (pictures_stay is None)
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,11 @@ def test_some_probes_alone(sets, network):
 
 def test_nearest_training_pictures_of_seen_and_of_the_last_set(sets, network):
     found = protocol().evaluate(network, sets, seed=0)
-    assert [n.dataset for n in found.neighbours] == ["seen"] * 8 + ["level_2"] * 8
+    assert [n.dataset for n in found.neighbours] == ["seen"] * 6 + ["level_2"] * 6
     transform = CentreCrop(20, 16)
     train, test = (extract(network, images, transform) for images in (sets["level_2"].train, sets["level_2"].test))
     unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (train.x, test.x)]
-    for neighbours in found.neighbours[8:]:
+    for neighbours in found.neighbours[6:]:
         query = neighbours.query
         assert query.name == f"level_2/test/{query.position}"
         assert query.label == f"class_{query.position % 4}"
@@ -76,7 +76,8 @@ def test_folders_are_evaluated_too(sets, network, tmp_path):
             folder.mkdir(parents=True)
             for i in range(count):
                 Image.new("RGB", (20, 24), colour).save(folder / f"{i}.png")
-    found = protocol(folders={"flowers": str(tmp_path / "flowers")}).evaluate(network, {"seen": sets["seen"]}, seed=0)
+    chosen = protocol(folders={"flowers": str(tmp_path / "flowers")})
+    found = chosen.evaluate(network, chosen.all_sets({"seen": sets["seen"]}), seed=0)
     assert found.test_counts["flowers"] == 4
     assert found.scores["flowers"]["logreg/top1"] == 1.0
     assert found.metrics()["transfer/mean_log_odds_clipped"] == 1.0
@@ -87,15 +88,28 @@ def test_a_folder_may_not_take_the_name_of_a_set(sets, tmp_path):
         protocol(folders={"level_1": str(tmp_path)}).all_sets(sets)
 
 
-def test_what_is_wrong_with_a_folder_names_it(sets, tmp_path):
-    with pytest.raises(UserError, match=r"transfer\.folders\.pets"):
+def test_folders_are_not_read_again(sets, network, tmp_path):
+    tmp_path.joinpath("pets").mkdir()
+    chosen = protocol(folders={"pets": str(tmp_path / "pets")}, probes=["ncm"])
+    assert list(chosen.evaluate(network, sets, seed=0).scores) == list(sets)
+
+
+@pytest.mark.parametrize("content", [[], ["1.png"], ["a/1.png"], ["a/", "b/"], ["train/", "val/a/1.png"]])
+def test_what_is_wrong_with_a_folder_names_its_setting(sets, tmp_path, content):
+    for name in content:
+        path = tmp_path / name
+        (path if name.endswith("/") else path.parent).mkdir(parents=True, exist_ok=True)
+        if not name.endswith("/"):
+            Image.new("RGB", (8, 8)).save(path)
+    with pytest.raises(UserError, match=r"^transfer\.folders\.pets: ") as raised:
         protocol(folders={"pets": str(tmp_path)}).all_sets(sets)
+    assert "data.root" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"probes": ["svm"]}, r"probes=\['svm'\].*knn, ncm, logreg"),
+        ({"probes": ["svm"]}, r"probes=\['svm'\].*logreg, knn, ncm"),
         ({"probes": []}, "probes="),
         ({"costs": []}, "costs="),
         ({"costs": [0.0, 1.0]}, "costs="),

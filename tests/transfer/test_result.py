@@ -23,6 +23,7 @@ def test_keys_and_the_average_without_seen():
         "transfer/level_1/logreg/top1": 0.8,
         "transfer/level_2/knn/top1": 0.1,
         "transfer/level_2/logreg/top1": 0.6,
+        **{f"transfer/{name}/logreg/cost": 0.01 for name in ("seen", "level_1", "level_2")},
         "cog/level_1/top1": 0.8,
         "cog/level_2/top1": 0.6,
         "transfer/mean_log_odds": pytest.approx((log_odds(0.8) + log_odds(0.6)) / 2),
@@ -37,11 +38,11 @@ def test_extra_folders_count_and_a_perfect_score_is_clipped():
     assert not any(key.startswith("cog/") for key in metrics)
 
 
-def test_floors_have_no_cog_keys():
+def test_floors_have_neither_cog_nor_cost_keys():
     metrics = result(seen=0.5, level_1=0.4).metrics("floors/pixels")
     assert metrics["floors/pixels/level_1/logreg/top1"] == 0.4
     assert "floors/pixels/mean_log_odds" in metrics
-    assert not any(key.startswith(("cog/", "transfer/")) for key in metrics)
+    assert not any(key.startswith(("cog/", "transfer/")) or key.endswith("/cost") for key in metrics)
 
 
 def test_nothing_to_average():

@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from transferbench.distributed import is_main
 from transferbench.outputs import read_columns
 from transferbench.storage import digest_of, write_text
 
@@ -54,7 +55,7 @@ class MetricsFile(Logger):
         """Drop the rows of ``step`` and later, which a run that goes on from there writes again; return how many."""
         rows = self._written()
         kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < step]
-        if self._columns and rank_zero_only.rank == 0:
+        if self._columns and is_main():
             self._rewrite(kept)
         return len(rows) - len(kept)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from numpy.typing import NDArray
 
-from transferbench.features.extract import extract
+from transferbench.errors import UserError
+from transferbench.features.extract import evenly_spaced, extract
 from transferbench.probes.knn import knn_predict
 
 
@@ -20,6 +20,9 @@ class OnlineKnn(Callback):
     """
 
     def __init__(self, every_epochs: int = 5, images: int = 2000, k: int = 20, temperature: float = 0.07) -> None:
+        for key, value in (("every_epochs", every_epochs), ("images", images), ("k", k)):
+            if value < 1:
+                raise UserError(f"callbacks.knn.{key}={value}: expected 1 or more; ~callbacks.knn leaves it out")
         self.every_epochs = every_epochs
         self.images = images
         self.k = k
@@ -46,8 +49,3 @@ class OnlineKnn(Callback):
         )
         predicted = knn_predict(train.x, train.y, test.x, k=self.k, temperature=self.temperature)
         return float(np.mean(predicted == test.y))
-
-
-def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
-    """Return at most ``most`` positions spread evenly over ``range(length)``."""
-    return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.int64))

@@ -77,6 +77,11 @@ def batches(pictures: Pictures, batch_size: int, workers: int = 0) -> Iterator[t
     return (batch for batch in loader if batch is not None)
 
 
+def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
+    """Return at most ``most`` positions spread evenly over ``range(length)``."""
+    return np.linspace(0, length - 1, min(length, most)).round().astype(np.int64)
+
+
 @contextmanager
 def frozen(backbone: nn.Module, device: str | torch.device) -> Iterator[None]:
     """Put ``backbone`` in evaluation mode on ``device``; afterwards every module has its mode and device again."""

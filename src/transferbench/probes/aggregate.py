@@ -38,11 +38,6 @@ def mean_log_odds(accuracies: Sequence[float], counts: Sequence[int]) -> tuple[f
     return total / len(accuracies), clipped
 
 
-def mean_std(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and population standard deviation (ddof 0), the spread over seeds that t-ReX and CoG print."""
-    return float(np.mean(values)), float(np.std(values))
-
-
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
     """Return the mean over seeds and the bounds of its interval at ``confidence``, by Student's t with n - 1 degrees.
 
@@ -56,13 +51,3 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     quantile = float(stdtrit(len(values) - 1, 0.5 + confidence / 2))
     half = quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return mean, mean - half, mean + half
-
-
-def paired_interval(
-    first: Sequence[float], second: Sequence[float], confidence: float = 0.95
-) -> tuple[float, float, float]:
-    """Return the mean of ``first - second``, paired seed by seed, and the bounds of its interval (``mean_interval``).
-
-    Raises ``ValueError`` when the two are not of the same length.
-    """
-    return mean_interval([a - b for a, b in zip(first, second, strict=True)], confidence)

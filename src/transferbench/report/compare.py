@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from transferbench.errors import UserError
+from transferbench.outputs import read_summary
 from transferbench.report.intervals import Estimate, Verdict, estimate, verdict
 from transferbench.report.scores import Scores, read_scores
 
@@ -20,7 +20,7 @@ BEST = "best"
 """The floor name under which the strongest floor of each seed and set stands."""
 THRESHOLD = 0.10
 """The lead over a floor that a claim of transfer asks for: 10 percentage points."""
-_KEYS = {"name": str, "run": str, "seed": int, "commit": str, "versions": dict, "metrics": dict}
+_KEYS = {"name": str, "run": str, "seed": int, "commit": str}
 
 
 @dataclass(frozen=True)
@@ -63,23 +63,9 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def read_summary(folder: Path) -> Summary:
-    """Read the ``summary.json`` in ``folder`` (or the file itself); raise ``UserError`` when it is not one."""
-    path = folder / "summary.json" if folder.is_dir() else folder
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; give folders of finished runs, such as outputs/trex/<run>.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); run the experiment again to write it anew.") from None
-    return _checked(path, content)
-
-
-def _checked(path: Path, content: Any) -> Summary:
-    if not isinstance(content, dict):
-        raise UserError(
-            f"{path}: a JSON {type(content).__name__}; a run's summary is an object with {', '.join(_KEYS)}."
-        )
+def _summary(folder: Path) -> Summary:
+    """Read the summary of the finished run in ``folder``; raise ``UserError`` when it is not one."""
+    path, content = folder / "summary.json", read_summary(folder)
     for key, kind in _KEYS.items():
         if not isinstance(content.get(key), kind) or isinstance(content.get(key), bool):
             found = f"{key} is {content[key]!r}" if key in content else f"no {key}"
@@ -93,7 +79,7 @@ def _checked(path: Path, content: Any) -> Summary:
     if outside:
         raise UserError(f"{path}: an accuracy of {outside[0]}; accuracies are fractions between 0 and 1.")
     numbers = {key: float(value) for key, value in metrics.items()}
-    return Summary(path.parent, content["name"], content["run"], content["seed"], content["commit"], numbers)
+    return Summary(folder, content["name"], content["run"], content["seed"], content["commit"], numbers)
 
 
 def compare(folders: Sequence[Path], probe: str = "logreg", threshold: float = THRESHOLD) -> Comparison:
@@ -104,7 +90,7 @@ def compare(folders: Sequence[Path], probe: str = "logreg", threshold: float = T
     """
     if not folders:
         raise UserError("no runs to compare; give at least two folders of finished runs with different seeds.")
-    runs = sorted((read_summary(Path(folder)) for folder in folders), key=lambda run: run.seed)
+    runs = sorted((_summary(Path(folder)) for folder in folders), key=lambda run: run.seed)
     _check_together(runs)
     scores = [read_scores(run.metrics) for run in runs]
     for run, found in zip(runs, scores):

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from transferbench.report.compare import BEST, LEVELS, Comparison
 from transferbench.report.figures import draw_series, dress_sets, label_ends, set_places
-from transferbench.report.scores import FLOORS
 from transferbench.report.style import PALETTE, SERIES, WIDTH, in_house_style, new_figure
 from transferbench.report.wording import clipped, floor_name, set_name
 
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 
 
 def _floors(comparison: Comparison) -> list[str]:
-    found = list(dict.fromkeys(floor for floor, _ in comparison.floors if floor != BEST))
-    return sorted(found, key=lambda floor: (FLOORS.index(floor) if floor in FLOORS else len(FLOORS), floor))
+    return list(dict.fromkeys(floor for floor, _ in comparison.floors if floor != BEST))
 
 
 @in_house_style

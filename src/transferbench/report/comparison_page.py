@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transferbench.probes.names import SEEN
 from transferbench.report.compare import BEST, LEVELS, Comparison, Difference
 from transferbench.report.comparison_figures import accuracy_figure, lead_figure
 from transferbench.report.intervals import Estimate
@@ -52,8 +53,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
 def in_words(comparison: Comparison) -> str:
     """Say in a paragraph how the experiment does over its seeds and which leads hold."""
     probe = probe_name(comparison.probe)
-    shown = [name for name in ("seen", LEVELS) if name in comparison.model] or list(comparison.model)
-    spoken = {"seen": "the seen concepts", LEVELS: "the mean of the levels"}
+    shown = [name for name in (SEEN, LEVELS) if name in comparison.model] or list(comparison.model)
+    spoken = {SEEN: "the seen concepts", LEVELS: "the mean of the levels"}
     reached = listed([f"{interval(comparison.model[name])} on {spoken.get(name, set_name(name))}" for name in shown])
     sentences = [f"{probe[0].upper()}{probe[1:]} on the frozen features reaches, in percent, {reached}."]
     found: dict[str, list[str]] = {verdict: [] for verdict in _COLOURS}

@@ -25,15 +25,32 @@ class Neighbours:
     neighbours: list[tuple[Picture, str, bool]]
 
 
-@dataclass(frozen=True)
-class RunFacts:
-    """All that the report of one finished run shows; a piece left empty is left out of the report.
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What only a run's own objects can tell; a piece left empty is left out of the report.
+
+    ``test_counts`` has the number of test images of each set; ``crops`` pairs of a picture and its crops as the network
+    saw them; ``concepts`` readable names, ``trained`` how many of them are names of classes trained on, and
+    ``similarity`` their mean similarity to the seen concepts, all three by set; ``ties_at_cuts`` counts the ends of
+    levels that cut through concepts of equal similarity (None without levels).
+    """
+
+    test_counts: dict[str, int] = field(default_factory=dict)
+    crops: list[tuple[Picture, list[Picture]]] = field(default_factory=list)
+    neighbours: list[Neighbours] = field(default_factory=list)
+    concepts: dict[str, list[str]] = field(default_factory=dict)
+    trained: dict[str, int] = field(default_factory=dict)
+    similarity: dict[str, float] = field(default_factory=dict)
+    ties_at_cuts: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts(Shown):
+    """All that the report of one finished run shows.
 
     ``metrics`` has the flat keys of ``summary.json`` (``transfer/level_1/logreg/top1``, accuracies as fractions);
-    ``test_counts`` the number of test images of each set; ``timings`` seconds by name; ``history`` the rows of
-    ``metrics.csv`` as numbers, a missing cell being an absent key or NaN; ``crops`` pairs of a picture and its crops
-    as the network saw them; ``concepts`` readable names and ``similarity`` the mean similarity to the seen concepts,
-    both by set.
+    ``timings`` seconds by name; ``history`` the rows of ``metrics.csv`` as numbers, a missing cell being an absent key
+    or NaN.
     """
 
     name: str
@@ -41,12 +58,7 @@ class RunFacts:
     seed: int
     commit: str
     versions: dict[str, str]
-    config: dict[str, Any]
     metrics: dict[str, float]
-    test_counts: dict[str, int] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     history: list[dict[str, float]] = field(default_factory=list)
-    crops: list[tuple[Picture, list[Picture]]] = field(default_factory=list)
-    neighbours: list[Neighbours] = field(default_factory=list)
-    concepts: dict[str, list[str]] = field(default_factory=dict)
-    similarity: dict[str, float] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from transferbench.probes.names import SEEN, level_number
 from transferbench.report.facts import RunFacts
-from transferbench.report.scores import binomial_error, level_number, read_scores
+from transferbench.report.scores import binomial_error, read_scores
 from transferbench.report.style import PALETTE, SERIES, WIDTH, in_house_style, new_figure, spread
 from transferbench.report.wording import clipped, floor_name, set_name
 
@@ -23,7 +24,6 @@ _CURVE_NAMES = {
     "train/top1": "training",
     "val/top1": "validation",
     "val/knn": "online kNN",
-    "val/knn/top1": "online kNN",
 }
 
 
@@ -80,7 +80,7 @@ def draw_series(
 ) -> None:
     """Draw one method's accuracies (fractions, shown in percent): dots, error bars, lines between levels only.
 
-    Unless ``quiet``, each dot carries its number.
+    Unless ``quiet``, each dot carries its number, below it where the line comes down from both sides.
     """
     levels = [name for name in values if level_number(name) is not None]
     if len(levels) > 1:
@@ -102,13 +102,16 @@ def draw_series(
         zorder=2 if quiet else 3,
     )
     if not quiet:
-        for at, value, bar in zip(x, y, bars or [0.0] * len(y)):
+        for name, at, value, bar in zip(values, x, y, bars or [0.0] * len(y)):
+            i = levels.index(name) if name in levels else 0
+            low = 0 < i < len(levels) - 1 and values[name] < min(values[levels[i - 1]], values[levels[i + 1]])
             axes.annotate(
                 f"{value:.1f}",
-                (at, value + bar),
-                xytext=(0, 4),
+                (at, value - bar if low else value + bar),
+                xytext=(0, -4 if low else 4),
                 textcoords="offset points",
                 ha="center",
+                va="top" if low else "bottom",
                 color=colour,
                 weight="bold",
             )
@@ -136,7 +139,7 @@ def _draw_chance(axes: Axes, places: Mapping[str, float], concepts: Mapping[str,
 def dress_sets(axes: Axes, places: Mapping[str, float], similarity: Mapping[str, float], top: float) -> None:
     """Name the sets below the axis, with their mean similarity to the seen concepts, and scale to ``top`` percent."""
     names = [
-        set_name(name) + (f"\nsim. {similarity[name]:.2f}" if name in similarity and name != "seen" else "")
+        set_name(name) + (f"\nsim. {similarity[name]:.2f}" if name in similarity and name != SEEN else "")
         for name in places
     ]
     crowded = len(names) > 8
@@ -174,12 +177,16 @@ def label_ends(
 
 @in_house_style
 def curve_figures(history: Sequence[Mapping[str, float]]) -> dict[str, Figure]:
-    """Draw the training curves: ``loss``, ``accuracy`` and ``learning_rate``, each left out when nothing was logged."""
-    keys = list(dict.fromkeys(key for row in history for key in row))
+    """Draw the training curves: ``loss``, ``accuracy`` and ``learning_rate``, each left out when nothing was logged.
+
+    Only ``train/<curve>`` and ``val/<curve>`` are: scores of the evaluation may stand in the last row of ``history``.
+    """
+    logged = dict.fromkeys(key for row in history for key in row)
+    keys = [key for key in logged if key.count("/") == 1 and key.startswith(("train/", "val/"))]
     groups = {
-        "loss": [key for key in keys if key.split("/")[-1] == "loss"],
-        "accuracy": [key for key in keys if key.split("/")[-1] in ("top1", "knn") and key.split("/")[0] != "transfer"],
-        "learning_rate": [key for key in keys if key.split("/")[-1].split("-")[0] == "lr" or key == "lr"],
+        "loss": [key for key in keys if key.endswith("/loss")],
+        "accuracy": [key for key in keys if key.endswith(("/top1", "/knn"))],
+        "learning_rate": [key for key in keys if key.endswith("/lr")],
     }
     titles = {"loss": "Loss", "accuracy": "Top-1 accuracy (%)", "learning_rate": "Learning rate"}
     drawn = {

@@ -19,31 +19,27 @@ from transferbench.storage import write_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHOWN_CROPS = 6
-SHOWN_QUERIES = 12
-
 
 def write_report(facts: RunFacts, folder: Path) -> Path:
     """Write ``report.html`` and ``figures/*.png`` into ``folder``; return the path of the report.
 
-    The page needs nothing beside itself: style, charts (SVG) and pictures (PNG) are inside. The first ``SHOWN_CROPS``
-    images' crops and the first ``SHOWN_QUERIES`` test pictures' neighbours are shown.
+    The page needs nothing beside itself: style, charts (SVG) and pictures (PNG) are inside.
     """
     charts = _charts(facts)
     figures = folder / "figures"
     for name, figure in charts.items():
         save_png(figure, figures / f"{name}.png")
     if facts.crops:
-        save_png(crops_figure(facts.crops[:SHOWN_CROPS]), figures / "crops.png")
-    if shown := facts.neighbours[:SHOWN_QUERIES]:
-        save_png(neighbours_figure(shown), figures / "neighbours.png")
+        save_png(crops_figure(facts.crops), figures / "crops.png")
+    if facts.neighbours:
+        save_png(neighbours_figure(facts.neighbours), figures / "neighbours.png")
     drawn = {name: inline_svg(figure, name, _described(name)) for name, figure in charts.items()}
     lead = [element("p", escaped(headline(facts)), class_="lead"), sections.tiles(facts)]
     parts = [
         sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
         sections.training({name: svg for name, svg in drawn.items() if name.startswith("curve_")}),
-        sections.crops(facts.crops[:SHOWN_CROPS]),
-        sections.neighbours(shown),
+        sections.crops(facts.crops),
+        sections.neighbours(facts.neighbours),
         sections.concepts(facts),
         sections.timings(facts.timings),
         sections.other_metrics(facts.metrics),

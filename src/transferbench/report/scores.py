@@ -7,17 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-PROBES = ("logreg", "knn", "ncm")
-FLOORS = ("pixels", "colour_histogram", "random_backbone")
-_LEVEL = re.compile(r"level_(\d+)")
+from transferbench.probes.names import PROBES, SEEN, level_number
+
 _MODEL_KEY = re.compile(r"transfer/([^/]+)/([^/]+)/top1")
+_COST_KEY = re.compile(r"transfer/([^/]+)/logreg/cost")
 _FLOOR_KEY = re.compile(r"floors/([^/]+)/([^/]+)/([^/]+)/top1")
-
-
-def level_number(name: str) -> int | None:
-    """Return 3 for ``level_3`` and None for any other set."""
-    found = _LEVEL.fullmatch(name)
-    return int(found.group(1)) if found else None
 
 
 def in_order(sets: Iterable[str]) -> tuple[str, ...]:
@@ -25,14 +19,9 @@ def in_order(sets: Iterable[str]) -> tuple[str, ...]:
 
     def place(name: str) -> tuple[int, int, str]:
         number = level_number(name)
-        return (0, 0, "") if name == "seen" else (2, 0, name) if number is None else (1, number, "")
+        return (0, 0, "") if name == SEEN else (2, 0, name) if number is None else (1, number, "")
 
     return tuple(sorted(set(sets), key=place))
-
-
-def _known_first(names: Iterable[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    found = set(names)
-    return tuple(name for name in known if name in found) + tuple(sorted(found - set(known)))
 
 
 def binomial_error(accuracy: float, count: int) -> float:
@@ -42,10 +31,14 @@ def binomial_error(accuracy: float, count: int) -> float:
 
 @dataclass(frozen=True)
 class Scores:
-    """Top-1 accuracies in [0, 1]; ``model`` is keyed by (set, probe), ``floors`` by (floor, set, probe)."""
+    """Top-1 accuracies in [0, 1]; ``model`` is keyed by (set, probe), ``floors`` by (floor, set, probe).
+
+    ``costs`` has the C that logistic regression chose, by set.
+    """
 
     model: dict[tuple[str, str], float]
     floors: dict[tuple[str, str, str], float]
+    costs: dict[str, float]
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -60,7 +53,8 @@ class Scores:
     @property
     def probes(self) -> tuple[str, ...]:
         """The probes used, logistic regression first."""
-        return _known_first((probe for _, probe in self.model), PROBES)
+        found = {probe for _, probe in self.model}
+        return (*(probe for probe in PROBES if probe in found), *sorted(found.difference(PROBES)))
 
     @property
     def main_probe(self) -> str:
@@ -69,8 +63,8 @@ class Scores:
 
     @property
     def floor_names(self) -> tuple[str, ...]:
-        """The floors measured."""
-        return _known_first((floor for floor, _, _ in self.floors), FLOORS)
+        """The floors, in the order in which they were measured."""
+        return tuple(dict.fromkeys(floor for floor, _, _ in self.floors))
 
     def best_floor(self, name: str, probe: str) -> tuple[str, float] | None:
         """Return the strongest floor on the set ``name`` and its accuracy; None where no floor was measured."""
@@ -91,12 +85,14 @@ class Scores:
 
 
 def read_scores(metrics: Mapping[str, float]) -> Scores:
-    """Read the ``transfer/<set>/<probe>/top1`` and ``floors/<floor>/<set>/<probe>/top1`` keys of flat ``metrics``.
+    """Read the scores among flat ``metrics``.
 
-    An accuracy that is not finite counts as not measured.
+    Their keys are ``transfer/<set>/<probe>/top1``, ``floors/<floor>/<set>/<probe>/top1`` and
+    ``transfer/<set>/logreg/cost``. An accuracy that is not finite counts as not measured.
     """
     model: dict[tuple[str, str], float] = {}
     floors: dict[tuple[str, str, str], float] = {}
+    costs: dict[str, float] = {}
     for key, value in metrics.items():
         if not math.isfinite(value):
             continue
@@ -104,9 +100,11 @@ def read_scores(metrics: Mapping[str, float]) -> Scores:
             model[own.group(1), own.group(2)] = float(value)
         elif floor := _FLOOR_KEY.fullmatch(key):
             floors[floor.group(1), floor.group(2), floor.group(3)] = float(value)
-    return Scores(model, floors)
+        elif cost := _COST_KEY.fullmatch(key):
+            costs[cost.group(1)] = float(value)
+    return Scores(model, floors, costs)
 
 
 def is_score(key: str) -> bool:
     """Tell whether a metric's key is one of those that ``read_scores`` reads."""
-    return bool(_MODEL_KEY.fullmatch(key) or _FLOOR_KEY.fullmatch(key))
+    return any(pattern.fullmatch(key) for pattern in (_MODEL_KEY, _FLOOR_KEY, _COST_KEY))

@@ -6,13 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from transferbench.probes.names import SEEN, level_number
 from transferbench.report.facts import Neighbours, Picture, RunFacts
 from transferbench.report.markup import element, escaped, picture, section, table
 from transferbench.report.pictures import fitted
-from transferbench.report.scores import in_order, is_score, level_number, read_scores
+from transferbench.report.provenance import APART, apart, run_seconds
+from transferbench.report.scores import in_order, is_score, read_scores
 from transferbench.report.wording import (
     accuracy_with_error,
     duration,
+    exposure,
     floor_name,
     lead_error,
     percent,
@@ -28,7 +31,7 @@ def tiles(facts: RunFacts) -> str:
     """Return the few numbers to remember, as a row of tiles."""
     scores, probe = read_scores(facts.metrics), read_scores(facts.metrics).main_probe
     found: list[tuple[str, str]] = []
-    if (seen := scores.model.get(("seen", probe))) is not None:
+    if (seen := scores.model.get((SEEN, probe))) is not None:
         found.append((percent(seen), "seen concepts"))
     if (mean := scores.mean(scores.levels, probe)) is not None:
         found.append((percent(mean), f"mean of {len(scores.levels)} levels"))
@@ -39,7 +42,8 @@ def tiles(facts: RunFacts) -> str:
         clipped = round(facts.metrics.get("transfer/mean_log_odds_clipped", 0.0))
         found.append((f"{odds:.3f}".replace("-", "−"), "mean log-odds" + (f", {clipped} clipped" if clipped else "")))
     if facts.timings:
-        found.append((duration(_total(facts.timings)), "in all"))
+        once = " and ".join(apart(facts.timings))
+        found.append((duration(run_seconds(facts.timings)), f"run, {once} apart" if once else "run"))
     inner = (element("div", element("b", escaped(value)), element("span", escaped(what))) for value, what in found)
     return element("div", *inner, class_="tiles") if found else ""
 
@@ -50,8 +54,8 @@ def accuracy(facts: RunFacts, charts: Mapping[str, str]) -> str:
     if not scores.sets:
         return ""
     drawn = [
-        element("figure", svg, element("figcaption", escaped(_chart_caption(name.removeprefix("accuracy_"), i == 0))))
-        for i, (name, svg) in enumerate(charts.items())
+        element("figure", svg, element("figcaption", escaped(_chart_caption(facts, name.removeprefix("accuracy_")))))
+        for name, svg in charts.items()
     ]
     pair = element("div", *drawn[1:], class_="pair") if drawn[1:] else ""
     note = (
@@ -59,13 +63,18 @@ def accuracy(facts: RunFacts, charts: Mapping[str, str]) -> str:
         "The lead is the model's accuracy minus the best floor's with the same probe, in percentage points; its error "
         "takes the two as independent, though they share the test images, so the true one is as a rule smaller."
     )
+    if scores.costs:
+        note += " C: what logistic regression chose on held-out training images; a smaller C regularises more."
     return section("Accuracy on each set", *drawn[:1], pair, score_table(facts), note=note)
 
 
-def _chart_caption(probe: str, first: bool) -> str:
-    name = probe_name(probe)
+def _chart_caption(facts: RunFacts, probe: str) -> str:
+    name, scores = probe_name(probe), read_scores(facts.metrics)
     text = f"{name[0].upper()}{name[1:]} on the frozen features."
-    return text + " Bars: one standard error. Dotted: guessing." if first else text
+    if probe != scores.main_probe:
+        return text
+    said = exposure(facts, scores.levels)
+    return f"{text} Bars: one standard error. Dashed: chance." + (f" Levels: {said}." if said else "")
 
 
 def score_table(facts: RunFacts) -> str:
@@ -74,7 +83,7 @@ def score_table(facts: RunFacts) -> str:
     main = scores.main_probe
     own = [element("span", escaped(probe_name(probe, short=True))) for probe in scores.probes]
     floors = [element("span", escaped(floor_name(floor))) for floor in scores.floor_names]
-    head = ["set", "n", *own, *floors, *(["lead"] if floors else [])]
+    head = ["set", "n", *own, *floors, *(["lead"] if floors else []), *(["C"] if scores.costs else [])]
     rows = []
     for name in scores.sets:
         count = facts.test_counts.get(name)
@@ -86,6 +95,7 @@ def score_table(facts: RunFacts) -> str:
         values = [scores.floors.get((floor, name, main)) for floor in scores.floor_names]
         cells += ["–" if value is None else escaped(percent(value, unit=False)) for value in values]
         cells += [_lead(facts, name, main)] if floors else []
+        cells += [f"{scores.costs[name]:g}" if name in scores.costs else "–"] if scores.costs else []
         rows.append(cells)
     return table(head, rows, class_="numbers")
 
@@ -95,7 +105,7 @@ def _lead(facts: RunFacts, name: str, probe: str) -> str:
     if lead is None:
         return "–"
     text = points(lead) + (f" ± {100 * error:.1f}" if error else "")
-    return element("span", escaped(text), class_="up" if lead > 0 else "down")
+    return element("span", escaped(text), class_="up" if lead > 0 else "down") if lead else escaped(text)
 
 
 def training(charts: Mapping[str, str]) -> str:
@@ -146,41 +156,53 @@ def neighbours(shown: Sequence[Neighbours]) -> str:
 
 
 def concepts(facts: RunFacts) -> str:
-    """Return the concepts of each set, with the set's mean similarity to the seen ones."""
+    """Return the concepts of each set: how many were trained on, and their mean similarity to the seen ones."""
     if not facts.concepts:
         return ""
     rows = []
     for name in in_order(facts.concepts):
-        names, similarity = facts.concepts[name], facts.similarity.get(name)
+        names, similarity, trained = facts.concepts[name], facts.similarity.get(name), facts.trained.get(name)
         text = escaped(", ".join(names[:SHOWN_NAMES]))
         if len(names) > SHOWN_NAMES:
             rest = escaped(", ".join(names[SHOWN_NAMES:]))
             text += element("details", element("summary", f"and {len(names) - SHOWN_NAMES} more"), rest)
         mean = "–" if similarity is None else f"{similarity:.3f}"
-        rows.append([escaped(set_name(name)), str(len(names)), mean, element("span", text, class_="names")])
-    levels = any(level_number(name) is not None for name in facts.concepts)
-    note = (
-        "Similarity: the mean over a set's concepts of the largest Lin similarity to a seen concept." if levels else ""
-    )
-    return section("Concepts", table(["set", "number", "similarity", "names"], rows, class_="concepts"), note=note)
+        counts = [str(len(names)), "–" if trained is None else str(trained)]
+        rows.append([escaped(set_name(name)), *counts, mean, element("span", text, class_="names")])
+    head = ["set", "number", "trained on", "similarity", "names"]
+    return section("Concepts", table(head, rows, class_="concepts"), note=_concepts_note(facts))
 
 
-def _total(timings: Mapping[str, float]) -> float:
-    return timings["total"] if "total" in timings else sum(timings.values())
+def _concepts_note(facts: RunFacts) -> str:
+    note = "Trained on: concepts with the name of a training class."
+    if any(level_number(name) is not None for name in facts.concepts):
+        note += " Similarity: the mean over a set's concepts of the largest Lin similarity to a seen concept."
+    if facts.ties_at_cuts is not None:
+        note += (
+            " Ends of levels that cut through concepts of equal similarity, where the draw's seed decided: "
+            f"{facts.ties_at_cuts}."
+        )
+    return note
 
 
 def timings(seconds: Mapping[str, float]) -> str:
-    """Return where the time went, as bars."""
-    parts = {name: value for name, value in seconds.items() if name != "total"}
-    if not parts:
+    """Return where the time went, as bars: the parts of the run, their sum, and what stands apart."""
+    if not seconds:
         return ""
-    longest = max(max(parts.values()), 1e-9)
-    rows = []
-    for name, value in parts.items():
-        bar = element("span", class_="bar", style=f"width:{100 * value / longest:.1f}%")
-        rows.append([escaped(name.replace("_", " ")), escaped(duration(value)), bar])
-    rows.append(["total", element("b", escaped(duration(_total(seconds)))), ""])
-    return section("Where the time went", table(["part", "time", ""], rows, class_="timings"))
+    longest = max(max(seconds.values()), 1e-9)
+
+    def row(name: str) -> list[str]:
+        kind = "bar apart" if name in APART else "bar"
+        bar = element("span", class_=kind, style=f"width:{100 * seconds[name] / longest:.1f}%")
+        return [escaped(name), escaped(duration(seconds[name])), bar]
+
+    own, once = [name for name in seconds if name not in APART], apart(seconds)
+    total = ["run", element("b", escaped(duration(run_seconds(seconds)))), ""]
+    note = "The run, without the writing of this page."
+    if once:
+        note += f" Below it what is done once for these images and this seed: {' and '.join(once)}."
+    inner = table(["part", "time", ""], [*map(row, own), total, *map(row, once)], class_="timings")
+    return section("Where the time went", inner, note=note)
 
 
 def other_metrics(metrics: Mapping[str, float]) -> str:

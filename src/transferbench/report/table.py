@@ -9,12 +9,12 @@ from transferbench.report.facts import RunFacts
 from transferbench.report.scores import Scores, read_scores
 from transferbench.report.wording import (
     accuracy_with_error,
-    duration,
     floor_name,
     percent,
     points,
     probe_name,
     set_name,
+    time_spent,
 )
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ def print_scores(facts: RunFacts, console: Console, report: Path | None = None) 
     if read_scores(facts.metrics).sets:
         console.print(score_table(facts))
     if facts.timings:
-        parts = [f"{name.replace('_', ' ')} {duration(value)}" for name, value in facts.timings.items()]
-        console.print(", ".join(parts), style="dim", markup=False, highlight=False)
+        console.print(time_spent(facts.timings), style="dim", markup=False, highlight=False)
     if report is not None:
         console.print(f"report: {report}", markup=False, highlight=False, soft_wrap=True)
 
@@ -76,6 +75,6 @@ def _cells(facts: RunFacts, scores: Scores, name: str) -> list[str]:
     cells += ["–" if value is None else percent(value, unit=False) for value in floors]
     if floors:
         lead = scores.lead(name, main)
-        colour = "green" if lead is not None and lead > 0 else "red"
+        colour = "green" if (lead or 0.0) > 0 else "red" if lead else "none"
         cells.append("–" if lead is None else f"[{colour}]{points(lead)}[/]")
     return cells

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from transferbench.probes.names import SEEN, level_number
 from transferbench.report.facts import RunFacts
-from transferbench.report.scores import Scores, binomial_error, level_number, read_scores
+from transferbench.report.provenance import APART, apart, run_seconds
+from transferbench.report.scores import Scores, binomial_error, read_scores
 
 _PROBES = {"logreg": "logistic regression", "knn": "k nearest neighbours", "ncm": "nearest class mean"}
 _SHORT_PROBES = {"logreg": "log. regression", "knn": "kNN", "ncm": "class mean"}
@@ -56,6 +58,16 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def time_spent(timings: Mapping[str, float]) -> str:
+    """Return ``run 1 min 18 s (start-up 3.0 s, training 1 min 15 s); apart, ...: rendering 30.0 s``."""
+    own, once = (
+        ", ".join(f"{part} {duration(value)}" for part, value in parts.items())
+        for parts in ({part: value for part, value in timings.items() if part not in APART}, apart(timings))
+    )
+    run = f"run {duration(run_seconds(timings))} ({own})"
+    return f"{run}; apart, once for these images and this seed: {once}" if once else run
+
+
 def listed(items: Sequence[str]) -> str:
     """Join with commas and a last "and"."""
     return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else ""
@@ -65,6 +77,17 @@ def accuracy_with_error(accuracy: float, count: int | None) -> str:
     """Return ``71.3 ± 2.3`` (percent, binomial standard error), without the error when ``count`` is unknown."""
     error = f" ± {100 * binomial_error(accuracy, count):.1f}" if count else ""
     return percent(accuracy, unit=False) + error
+
+
+def exposure(facts: RunFacts, sets: Sequence[str]) -> str:
+    """Say whether the concepts of ``sets`` were trained on; empty where that is not known."""
+    counts = [facts.trained[name] for name in sets if name in facts.trained]
+    if not sets or len(counts) < len(sets):
+        return ""
+    if not sum(counts):
+        return "concepts never trained on"
+    every = sum(len(facts.concepts.get(name, ())) for name in sets)
+    return "concepts trained on as well" if sum(counts) == every else f"{sum(counts)} of their concepts trained on"
 
 
 def headline(facts: RunFacts) -> str:
@@ -81,16 +104,20 @@ def headline(facts: RunFacts) -> str:
 def _reached(facts: RunFacts, scores: Scores, probe: str) -> str:
     own = {name: scores.model[name, probe] for name in scores.sets if (name, probe) in scores.model}
     parts = []
-    if "seen" in own:
-        count = f"{len(facts.concepts['seen'])} " if facts.concepts.get("seen") else ""
-        parts.append(f"{percent(own['seen'])} on the {count}seen concepts")
+    if SEEN in own:
+        count = f"{len(facts.concepts[SEEN])} " if facts.concepts.get(SEEN) else ""
+        parts.append(f"{percent(own[SEEN])} on the {count}seen concepts")
     levels = [name for name in scores.levels if name in own]
     if levels:
         values = ", ".join(percent(own[name], unit=False) for name in levels)
         numbers = [level_number(name) for name in levels]
         span = f"levels {numbers[0]} to {numbers[-1]}" if len(levels) > 1 else f"level {numbers[0]}"
-        parts.append(f"{values}\u00a0% on {span}, concepts never trained on, the most similar ones first")
-    parts += [f"{percent(own[name])} on {set_name(name)}" for name in own if name not in ("seen", *levels)]
+        said = exposure(facts, levels)
+        parts.append(", ".join([f"{values}\u00a0% on {span}", *[said] * bool(said), "the most similar ones first"]))
+    for name in own:
+        if name not in (SEEN, *levels):  # classes of other names may still be concepts trained on: only names are known
+            said = f" ({exposure(facts, [name])})" if facts.trained.get(name) else ""
+            parts.append(f"{percent(own[name])} on {set_name(name)}{said}")
     first = probe_name(probe)
     return f"{first[0].upper()}{first[1:]} on the frozen features reaches {_joined(parts)}."
 
@@ -99,8 +126,8 @@ def _beside_floors(facts: RunFacts, scores: Scores, probe: str) -> list[str]:
     leads = {name: lead for name in scores.sets if (lead := scores.lead(name, probe)) is not None}
     if not leads:
         return ["No floor was measured, so these numbers have nothing to stand beside."]
-    others = [name for name in leads if name != "seen" and name not in scores.levels]
-    groups = {"the seen concepts": ["seen"], "the levels": list(scores.levels), "the other sets": others}
+    others = [name for name in leads if name != SEEN and name not in scores.levels]
+    groups = {"the seen concepts": [SEEN], "the levels": list(scores.levels), "the other sets": others}
     standing = [text for label, sets in groups.items() if (text := _floor_on(scores, probe, label, sets))]
     sentences = [f"The best floor is at {_joined(standing)}."]
     sentences.append(f"The model's lead over the best floor of each set is {_span(list(leads.values()))} points.")

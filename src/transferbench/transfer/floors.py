@@ -10,25 +10,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
 import transferbench
-from transferbench import features, probes
 from transferbench.data.image_set import Splits
 from transferbench.features.calibrate import calibrate_batch_norm
-from transferbench.features.extract import Pictures, batches
+from transferbench.features.extract import Pictures, batches, evenly_spaced
 from transferbench.features.floors import PICTURE_FLOORS, describe
+from transferbench.probes.names import SEEN
 from transferbench.storage import cache_dir, digest_of, locked, write_text
 from transferbench.transfer.protocol import Protocol, SetScore, join
-from transferbench.transfer.result import SEEN, TransferResult
+from transferbench.transfer.result import TransferResult
 
 log = logging.getLogger(__name__)
 
 RANDOM_BACKBONE = "random_backbone"
 CALIBRATION_IMAGES = 512
 CALIBRATION_BATCH = 128
+PACKAGE = Path(transferbench.__file__).parent
+PICTURES_SOURCE = ("data/images.py", "features", "probes", "transfer")
+"""The code that the scores of pictures come from, relative to ``PACKAGE`` ..."""
+NETWORK_SOURCE = ("data/evaluation.py", "data/multicrop.py", "models")
+"""... and what those of an untrained backbone come from besides."""
 
 Results = dict[str, TransferResult]
 
@@ -41,15 +45,15 @@ def floors(
     seed: int,
     device: str = "cpu",
 ) -> Results:
-    """Return the results of ``pixels``, ``colour_histogram`` and ``random_backbone`` by ``protocol`` on ``sets``.
+    """Return the results of ``pixels``, ``colour_histogram`` and ``random_backbone`` on ``sets`` (of ``all_sets``).
 
     ``make_backbone`` makes an untrained backbone and is called only when its scores are not in the cache; ``key``
     stands for it there and must change when its architecture does. The scores of the picture floors are shared by all
     backbones. ``seconds`` is the time spent here: 0 for what was in the cache.
     """
-    sets = protocol.all_sets(sets)
-    depends = (transferbench.__version__, _source(), _data(sets), protocol.probe_settings(), seed)
-    network = (key, protocol.resize, protocol.size, protocol.precision, CALIBRATION_IMAGES, CALIBRATION_BATCH)
+    settings = protocol.probe_settings()
+    depends = (transferbench.__version__, _source(*PICTURES_SOURCE), _data(sets), settings, seed)
+    network = (key, _source(*NETWORK_SOURCE), protocol.resize, protocol.size, protocol.precision)
     return {
         **_cached(digest_of("pictures", *depends), sets, lambda: picture_floors(protocol, sets, seed)),
         **_cached(
@@ -86,12 +90,12 @@ def random_floor(
     start = time.perf_counter()
     backbone = _drawn(make_backbone, seed)
     images = (sets[SEEN] if SEEN in sets else next(iter(sets.values()))).train
-    count = min(CALIBRATION_IMAGES, len(images))
-    positions = np.linspace(0, len(images) - 1, count).round().astype(np.int64)
+    positions = evenly_spaced(len(images), CALIBRATION_IMAGES)
+    count = len(positions)
     size = math.ceil(count / math.ceil(count / CALIBRATION_BATCH))  # equal batches: each counts the same
     pictures = batches(Pictures(images, protocol.transform, positions), size, protocol.workers)
     calibrate_batch_norm(backbone, (batch for _, batch in pictures), device)
-    result = replace(protocol, folders=None).evaluate(backbone, sets, seed, device)
+    result = protocol.evaluate(backbone, sets, seed, device)
     return replace(result, seconds=time.perf_counter() - start, neighbours=())
 
 
@@ -104,10 +108,10 @@ def _drawn(make_backbone: Callable[[], nn.Module], seed: int) -> nn.Module:
         torch.default_generator.set_state(state)
 
 
-def _source() -> str:
-    """Return a digest of the code that the scores come from."""
-    folders = [*probes.__path__, *features.__path__, str(Path(__file__).parent)]
-    return digest_of(*(file.read_bytes() for folder in folders for file in sorted(Path(folder).glob("*.py"))))
+def _source(*places: str) -> str:
+    """Return a digest of the code in ``places``, files and folders of the package."""
+    files = [file for place in places for file in sorted((PACKAGE / place).rglob("*.py")) or [PACKAGE / place]]
+    return digest_of(*(file.read_bytes() for file in files))
 
 
 def _data(sets: Mapping[str, Splits]) -> list[list[str]]:

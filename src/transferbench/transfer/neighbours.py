@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from transferbench.data.image_set import ImageSet, Splits
-from transferbench.features.extract import Features
+from transferbench.features.extract import Features, evenly_spaced
 from transferbench.probes.knn import nearest
 
-QUERIES = 8
+QUERIES = 6
 NEIGHBOURS = 5
 
 
@@ -44,7 +42,7 @@ def find_neighbours(
 
     ``train`` and ``test`` are the features of ``splits``. The same test pictures are chosen for every representation.
     """
-    rows = np.unique(np.linspace(0, len(test.y) - 1, queries).round().astype(np.int64))
+    rows = evenly_spaced(len(test.y), queries)
     _, found = nearest(train.x, test.x[rows], count)
     return tuple(
         Neighbours(

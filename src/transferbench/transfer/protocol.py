@@ -19,14 +19,13 @@ from transferbench.features.extract import Features, Precision, Transform, extra
 from transferbench.probes.aggregate import top1
 from transferbench.probes.knn import knn_predict
 from transferbench.probes.logreg import fit_logreg
+from transferbench.probes.names import PROBES, SEEN
 from transferbench.probes.ncm import ncm_predict
 from transferbench.probes.scaling import Norm
 from transferbench.transfer.neighbours import Neighbours, find_neighbours
-from transferbench.transfer.result import SEEN, TransferResult
+from transferbench.transfer.result import TransferResult
 
 log = logging.getLogger(__name__)
-
-PROBES = ("knn", "ncm", "logreg")
 
 
 class SetScore(NamedTuple):
@@ -99,7 +98,10 @@ class Protocol:
         }
 
     def all_sets(self, sets: Mapping[str, Splits]) -> dict[str, Splits]:
-        """Return ``sets`` and this protocol's own ``folders``, read. Raises ``UserError`` for a name given twice."""
+        """Return ``sets`` and this protocol's own ``folders``, listed: all that ``evaluate`` is to be given.
+
+        Raises ``UserError`` for a folder that is not one of class folders with images, or a name given twice.
+        """
         extra = dict(self.folders or {})
         twice = sorted(set(extra) & set(sets))
         if twice:
@@ -138,15 +140,14 @@ class Protocol:
     def evaluate(
         self, backbone: nn.Module, sets: Mapping[str, Splits], seed: int, device: str = "cpu"
     ) -> TransferResult:
-        """Measure ``backbone`` on ``sets`` and on ``folders``, each image read once, one set in memory at a time.
+        """Measure ``backbone`` on ``sets`` (of ``all_sets``), each image read once, one set in memory at a time.
 
         Keeps the nearest training pictures of some test pictures of ``seen`` and of the last of ``sets``. The
-        backbone's mode and device are left as they were. Raises ``UserError`` for a folder that cannot be read or a set
-        that cannot be evaluated, and ``RunFailed`` for features that are not finite.
+        backbone's mode and device are left as they were. Raises ``UserError`` for a set that cannot be evaluated and
+        ``RunFailed`` for features that are not finite.
         """
         start = time.perf_counter()
         shown = {SEEN, *list(sets)[-1:]}
-        sets = self.all_sets(sets)
         found: dict[str, SetScore] = {}
         neighbours: tuple[Neighbours, ...] = ()
         for name, splits in sets.items():
@@ -162,7 +163,8 @@ def _read_folder(name: str, folder: str) -> Splits:
     try:
         return read_splits(folder)
     except UserError as error:
-        raise UserError(f"transfer.folders.{name}: {error}") from None
+        setting = f"transfer.folders.{name}"  # and not the one that the reader's sentences name
+        raise UserError(f"{setting}: {error}".replace("data.root=", f"{setting}=")) from None
 
 
 def join(found: Mapping[str, SetScore], seconds: float, neighbours: tuple[Neighbours, ...] = ()) -> TransferResult:

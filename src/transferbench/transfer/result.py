@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from transferbench.probes.aggregate import mean_log_odds
+from transferbench.probes.names import SEEN, level_number
 from transferbench.transfer.neighbours import Neighbours
 
-SEEN = "seen"
-"""The name of the set whose concepts the representation was trained on: no part of the transfer average."""
 LOGREG = "logreg/top1"
-_LEVEL = re.compile(r"level_\d+")
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,16 @@ class TransferResult:
 
         ``<prefix>/<set>/<probe>/top1``; ``<prefix>/mean_log_odds`` over the logistic regressions of all sets but
         ``seen``, with the number of accuracies clipped for it in ``<prefix>/mean_log_odds_clipped`` (both absent when
-        there is none); with the prefix ``transfer`` also ``cog/level_<k>/top1``, the levels' logistic regressions.
+        there is none); with the prefix ``transfer`` also ``<prefix>/<set>/logreg/cost``, the chosen C, and
+        ``cog/level_<k>/top1``, the levels' logistic regressions.
         """
         flat = {
             f"{prefix}/{name}/{key}": value for name, probes in self.scores.items() for key, value in probes.items()
         }
         linear = {name: probes[LOGREG] for name, probes in self.scores.items() if LOGREG in probes and name != SEEN}
         if prefix == "transfer":
-            flat |= {f"cog/{name}/top1": value for name, value in linear.items() if _LEVEL.fullmatch(name)}
+            flat |= {f"transfer/{name}/logreg/cost": cost for name, cost in self.chosen.items()}
+            flat |= {f"cog/{name}/top1": value for name, value in linear.items() if level_number(name) is not None}
         if linear:
             mean, clipped = mean_log_odds(list(linear.values()), [self.test_counts[name] for name in linear])
             flat |= {f"{prefix}/mean_log_odds": mean, f"{prefix}/mean_log_odds_clipped": float(clipped)}

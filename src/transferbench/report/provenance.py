@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -12,9 +12,22 @@ from platform import python_version
 
 import transferbench
 
+APART = ("rendering", "floors")
+"""What is done once and kept for later runs with the same images and seed: no part of a run's own time."""
+
+
+def run_seconds(timings: Mapping[str, float]) -> float:
+    """Return the seconds of all parts of a run but those that stand ``APART``."""
+    return sum(value for name, value in timings.items() if name not in APART)
+
+
+def apart(timings: Mapping[str, float]) -> dict[str, float]:
+    """Return the parts that stand ``APART``, those without the time of being looked up."""
+    return {name: timings[name] for name in APART if timings.get(name, 0.0) >= 0.05}
+
 
 class Clock:
-    """Seconds spent by name, and since ``started`` (seconds since the epoch)."""
+    """Seconds spent by name; ``started`` (seconds since the epoch) is when the first of them began."""
 
     def __init__(self, started: float) -> None:
         self.started = started
@@ -30,9 +43,8 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - begin
 
     def total(self) -> float:
-        """Return the seconds since the start, without what is there for every later run: rendering and floors."""
-        apart = self.seconds.get("rendering", 0.0) + self.seconds.get("floors", 0.0)
-        return time.time() - self.started - apart
+        """Return the seconds of the run: ``run_seconds``."""
+        return run_seconds(self.seconds)
 
 
 def versions() -> dict[str, str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from transferbench.errors import UserError
 
 GROUPS = ("task", "data", "crops", "model", "head", "transfer", "scale", "trainer", "logger", "callbacks", "sweep")
 
@@ -18,6 +22,29 @@ HEAD = """[bold]transferbench[/]: how should a representation be trained on Task
   python -m transferbench +experiment=trex data=folder data.root=/photos model=timm model.name=vit_tiny_patch16_224
   python -m transferbench +experiment=trex --cfg job             show the configuration and stop
 """
+
+
+def conf_dir() -> Path:
+    """Return the folder of configurations: inside the installed package, or beside ``src`` in a checkout."""
+    here = Path(__file__).resolve().parent.parent
+    inside = here / "conf"
+    return inside if inside.is_dir() else here.parent.parent / "conf"
+
+
+def own_folders(argv: Sequence[str]) -> list[Path]:
+    """Return the configuration folders that the command line adds with ``--config-dir DIR`` or ``--config-dir=DIR``."""
+    flags = {"--config-dir", "-cd"}
+    apart = [Path(after) for flag, after in itertools.pairwise(argv) if flag in flags]
+    joined = [Path(word.partition("=")[2]) for word in argv if word.partition("=")[0] in flags and "=" in word]
+    return apart + joined
+
+
+def refuse_null_groups(argv: Sequence[str]) -> None:
+    """Raise ``UserError`` for ``group=null``, which Hydra takes for an option of that name."""
+    for word in argv[1:]:
+        found = re.fullmatch(r"\+?(\w+)=(null|None|)", word)
+        if found and found[1] in GROUPS:
+            raise UserError(f"{word}: a group is left out with a tilde, use ~{found[1]}")
 
 
 def options(folders: Sequence[Path], group: str) -> list[Path]:

@@ -1,0 +1,87 @@
+"""Hydra composes inside this process; what goes wrong is collected, said in sentences and made an exit code."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+
+import hydra
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from transferbench import schema
+from transferbench.cli.plan import STARTED, plan
+from transferbench.cli.sentences import sentence
+from transferbench.cli.usage import conf_dir, refuse_null_groups
+from transferbench.errors import RunFailed, UserError
+
+EXPECTED = (UserError, RunFailed, HydraException, OmegaConfBaseException, yaml.YAMLError)
+"""What is said in a sentence; anything else is a fault of ours and keeps its traceback."""
+
+schema.register()
+
+
+@dataclass
+class Outcome:
+    """What came of a command line: the errors of its jobs, and whether it was a sweep."""
+
+    failures: list[Exception]
+    sweeping: bool = False
+    full_error: str | None = None
+    """The user's own ``HYDRA_FULL_ERROR``."""
+
+
+def carry_out(argv: list[str]) -> int:
+    """Carry out ``argv`` and return the exit code, with what went wrong said in sentences on stderr."""
+    before = dict(os.environ)
+    outcome = Outcome([], full_error=before.get("HYDRA_FULL_ERROR"))
+    try:
+        refuse_null_groups(argv)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises inside this process, and we print
+        sys.argv = argv
+        application = functools.partial(_application, outcome)
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(application)()
+    except EXPECTED as caught:
+        outcome.failures = outcome.failures or [caught]
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    for error in outcome.failures:
+        if outcome.full_error == "1":
+            traceback.print_exception(error)
+        sys.stderr.write(sentence(error, argv).rstrip() + "\n")
+    return _exit_code(outcome)
+
+
+def _exit_code(outcome: Outcome) -> int:
+    if not outcome.failures:
+        return 0
+    return 1 if outcome.sweeping or any(isinstance(error, RunFailed) for error in outcome.failures) else 2
+
+
+def _application(outcome: Outcome, config: DictConfig) -> None:
+    """Plan and run one job; a job of a sweep raises too, so that its launcher knows, and the others go on."""
+    outcome.sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    if outcome.full_error is None:
+        os.environ.pop("HYDRA_FULL_ERROR", None)  # the processes of other ranks print what the user asked for
+    try:
+        jobs = plan(config, outcome.sweeping)
+        from transferbench.run import run
+
+        for position, job in enumerate(jobs):
+            first = position == 0 and not (outcome.sweeping and HydraConfig.get().job.num)
+            run(job.config, job.folder, job.digest, started=STARTED if first else time.time())
+    except EXPECTED as error:
+        outcome.failures.append(error)
+        if outcome.sweeping:
+            raise
+    finally:
+        os.environ["HYDRA_FULL_ERROR"] = "1"
