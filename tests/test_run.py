@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,22 @@ def test_a_full_disk_is_a_sentence(
     assert "No space left on device" in err
     assert "Traceback" not in err
     assert not [*(tmp_path / "trex" / "a" / "checkpoints").iterdir()]
+
+
+def test_a_loading_process_that_dies_is_a_sentence(
+    launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transferbench.data.multicrop import MultiCrop
+
+    def killed(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(MultiCrop, "__call__", killed)
+    assert launch(tmp_path, "run=a", "scale.workers=1") == 1
+    err = capsys.readouterr().err
+    assert "a loading process died" in err
+    assert "scale.workers" in err
+    assert "Traceback" not in err
 
 
 def test_two_sweep_jobs_make_two_wandb_runs(photos: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:

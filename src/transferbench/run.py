@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -68,6 +69,11 @@ def run(config: dict[str, Any], path: Path, digest: str, started: float | None =
         return execute(config, folder, clock)
     except OSError as error:
         raise RunFailed(f"{path}: {error}; once that is mended, the same command with the same run= goes on") from error
+    except RuntimeError as error:  # torch raises it wherever the main process happens to be
+        if not re.search(r"DataLoader worker .*(exited unexpectedly|killed by signal)", str(error)):
+            raise
+        remedy = "often for want of memory: lower scale.workers; the same command with the same run= goes on"
+        raise RunFailed(f"a loading process died ({str(error).splitlines()[0]}), {remedy}") from error
     finally:
         folder.release()
 

@@ -269,6 +269,18 @@ def test_channels_last_changes_the_layout_and_not_the_result():
     torch.testing.assert_close(rows(images), columns(images))
 
 
+def test_a_compiled_run_leaves_the_names_and_results_of_an_uncompiled_one(monkeypatch):
+    compiled = functools.partialmethod(nn.Module.compile, backend="eager")  # traced, but no compiler is called
+    monkeypatch.setattr(nn.Module, "compile", compiled)
+    plain, traced = task(), task(compile=True)
+    for made in (plain, traced):
+        trainer(max_steps=2).fit(made, loader())
+    assert traced.backbone._compiled_call_impl is not None
+    assert list(plain.state_dict()) == list(traced.state_dict())
+    for (key, value), other in zip(plain.state_dict().items(), traced.state_dict().values()):
+        torch.testing.assert_close(value, other, msg=lambda text, key=key: f"{key}: {text}")
+
+
 @pytest.mark.parametrize("head", ["class means", "running means"])
 def test_bfloat16_autocast_trains(head):
     made, spy = task(head), Spy()

@@ -1,32 +1,30 @@
 """Multi-crop: a few large and many small random crops of one image, each changed in colour and sharpness.
 
-The table and the order of the operations are t-ReX's (arXiv:2206.15369): crop, flip, colour jitter, grayscale, Gaussian
-blur, solarisation. Each operation is torchvision's on PIL images, bit for bit.
+Two ways lead to the same crops. ``MultiCrop`` called on an image makes them whole. Or a worker only cuts them
+(``MultiCrop.cut``) and the changes of colour and sharpness follow on the accelerator, a batch at a time
+(``MultiCrop.finish``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from itertools import permutations
-from typing import Any, NamedTuple
+from dataclasses import fields
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from transferbench.data import photometric
+from transferbench.data.batched_photometric import change, parameters
+from transferbench.data.photometric import Pixels
+from transferbench.data.recipe import NUMBERS_PER_CROP, Recipe, View, draw_recipe
 from transferbench.errors import UserError
 
-ATTEMPTS = 10
-"""How often a box is drawn before the central one is taken (torchvision's RandomResizedCrop)."""
-
-NUMBERS_PER_CROP = 2 * ATTEMPTS + 13
-"""Uniform numbers that one crop takes from the generator, whatever it uses of them."""
-
-_ORDERS = tuple(permutations(range(4)))
 _JITTER = (
     photometric.adjust_brightness,
     photometric.adjust_contrast,
@@ -35,128 +33,21 @@ _JITTER = (
 )
 
 
-@dataclass(frozen=True)
-class View:
-    """How one kind of crop is made; the defaults are t-ReX's values common to its global and local crops.
+def cut(image: Pixels, size: int, recipe: Recipe) -> Tensor:
+    """Cut a crop out of an image (H, W, 3), resize and flip it: (3, size, size) uint8; bicubic, antialiased.
 
-    Attributes:
-        count: crops of this kind, an image.
-        size: height and width of the crop, pixels.
-        scale: least and greatest share of the image's area.
-        ratio: least and greatest width over height, before the resize to a square.
-        flip: probability of a horizontal flip.
-        jitter: probability of the colour jitter, whose four changes come in random order.
-        brightness, contrast, saturation: the factor is uniform in [max(0, 1 - x), 1 + x].
-        hue: the shift is uniform in [-x, x], in full turns.
-        grayscale: probability.
-        blur: probability of the Gaussian blur.
-        blur_radius: least and greatest standard deviation of the blur, pixels of the crop.
-        solarise: probability of inverting all values of 128 and more.
+    Cropped before the resize, as torchvision does, so that no pixel outside of the box blends in. Torch resizes uint8
+    several times as fast as Pillow and is off by a level at most.
     """
-
-    count: int
-    size: int
-    scale: tuple[float, float]
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    flip: float = 0.5
-    jitter: float = 0.8
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.2
-    hue: float = 0.1
-    grayscale: float = 0.2
-    blur: float = 0.0
-    blur_radius: tuple[float, float] = (0.1, 2.0)
-    solarise: float = 0.0
-
-
-class Box(NamedTuple):
-    """A crop's box in pixels and the share of the image's area that was asked for (1.0 for the central box)."""
-
-    left: int
-    top: int
-    width: int
-    height: int
-    share: float
-
-
-class Recipe(NamedTuple):
-    """All that is random in one crop.
-
-    Attributes:
-        box: where the crop lies.
-        flip: whether it is flipped.
-        jitter: (operation, amount) in the order to apply, operations counted as brightness, contrast, saturation, hue.
-        grayscale: whether colour is dropped.
-        blur: standard deviation in pixels, or None.
-        solarise: whether it is solarised.
-    """
-
-    box: Box
-    flip: bool
-    jitter: tuple[tuple[int, float], ...]
-    grayscale: bool
-    blur: float | None
-    solarise: bool
-
-
-def draw_box(width: int, height: int, view: View, numbers: Sequence[float]) -> Box:
-    """Draw a box as torchvision's ``RandomResizedCrop.get_params`` does, from 22 ``numbers`` uniform in [0, 1)."""
-    low, high = view.scale
-    log_low, log_high = math.log(view.ratio[0]), math.log(view.ratio[1])
-    for attempt in range(ATTEMPTS):
-        share = low + (high - low) * numbers[2 * attempt]
-        ratio = math.exp(log_low + (log_high - log_low) * numbers[2 * attempt + 1])
-        box_width = round(math.sqrt(share * width * height * ratio))
-        box_height = round(math.sqrt(share * width * height / ratio))
-        if 0 < box_width <= width and 0 < box_height <= height:
-            left = int((width - box_width + 1) * numbers[2 * ATTEMPTS])
-            top = int((height - box_height + 1) * numbers[2 * ATTEMPTS + 1])
-            return Box(left, top, box_width, box_height, share)
-    box_width = max(1, min(width, round(height * view.ratio[1])))
-    box_height = max(1, min(height, round(width / view.ratio[0])))
-    return Box((width - box_width) // 2, (height - box_height) // 2, box_width, box_height, 1.0)
-
-
-def draw_recipe(width: int, height: int, view: View, numbers: Sequence[float]) -> Recipe:
-    """Turn ``NUMBERS_PER_CROP`` numbers, uniform in [0, 1), into the recipe of one crop of a width x height image."""
-    box = draw_box(width, height, view, numbers)
-    flip, jitter, order, b, c, s, h, grayscale, blur, radius, solarise = numbers[2 * ATTEMPTS + 2 :]
-    changes: tuple[tuple[int, float], ...] = ()
-    if jitter < view.jitter:
-        amounts = (
-            _factor(view.brightness, b),
-            _factor(view.contrast, c),
-            _factor(view.saturation, s),
-            view.hue * (2.0 * h - 1.0),
-        )
-        strengths = (view.brightness, view.contrast, view.saturation, view.hue)
-        changes = tuple((which, amounts[which]) for which in _ORDERS[int(order * 24)] if strengths[which] > 0)
-    low, high = view.blur_radius
-    return Recipe(
-        box,
-        flip < view.flip,
-        changes,
-        grayscale < view.grayscale,
-        low + (high - low) * radius if blur < view.blur else None,
-        solarise < view.solarise,
-    )
-
-
-def _factor(strength: float, number: float) -> float:
-    low = max(0.0, 1.0 - strength)
-    return low + (1.0 + strength - low) * number
-
-
-def make_crop(image: Image.Image, size: int, recipe: Recipe) -> Tensor:
-    """Cut one crop of an RGB image and return it as (3, size, size) uint8."""
     left, top, width, height, _ = recipe.box
-    # Cropped before the resize, as torchvision does: with resize(box=...) pixels outside the box would blend in.
-    pixels = image.im.crop((left, top, left + width, top + height))
+    part = torch.from_numpy(np.array(image[top : top + height, left : left + width])).permute(2, 0, 1)
     if (width, height) != (size, size):
-        pixels = pixels.resize((size, size), Image.Resampling.BICUBIC, (0, 0, width, height))
-    if recipe.flip:
-        pixels = pixels.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        part = interpolate(part[None], (size, size), mode="bicubic", antialias=True)[0]
+    return (part.flip(-1) if recipe.flip else part).contiguous()
+
+
+def change_one(pixels: Pixels, recipe: Recipe) -> Pixels:
+    """Change the colours and the sharpness of one crop (3, S, S) as its recipe says."""
     for which, amount in recipe.jitter:
         pixels = _JITTER[which](pixels, amount)
     if recipe.grayscale:
@@ -165,7 +56,12 @@ def make_crop(image: Image.Image, size: int, recipe: Recipe) -> Tensor:
         pixels = photometric.blur(pixels, recipe.blur)
     if recipe.solarise:
         pixels = photometric.solarise(pixels)
-    return to_tensor(image._new(pixels))
+    return pixels
+
+
+def make_crop(image: Pixels, size: int, recipe: Recipe) -> Tensor:
+    """Make one crop of an image (H, W, 3) and return it as (3, size, size) uint8."""
+    return torch.from_numpy(change_one(cut(image, size, recipe).numpy(), recipe))
 
 
 def to_tensor(image: Image.Image) -> Tensor:
@@ -180,16 +76,18 @@ class MultiCrop:
 
     Args:
         views: by name, a ``View`` or a mapping of its fields. A view with count 0 is left out.
+        batched: whether the loader should only ``cut`` and leave the rest to ``finish``; no method here looks at it.
 
     Raises:
         UserError: a field is unknown, missing or out of range, or no view is left.
     """
 
-    def __init__(self, views: Mapping[str, View | Mapping[str, Any]]) -> None:
+    def __init__(self, views: Mapping[str, View | Mapping[str, Any]], batched: bool = False) -> None:
         checked = {name: _view(name, view) for name, view in views.items()}
         self.views = {name: view for name, view in checked.items() if view.count > 0}
         if not self.views:
             raise UserError("crops.views asks for no crop at all; set crops.views.global.count=1 or more.")
+        self.batched = batched
         self._crops = [view for view in self.views.values() for _ in range(view.count)]
 
     def __len__(self) -> int:
@@ -203,9 +101,33 @@ class MultiCrop:
 
     def __call__(self, image: Image.Image) -> list[Tensor]:
         """Return one (3, size, size) uint8 tensor a crop."""
-        image.load()
-        recipes = self.draw(image.width, image.height)
-        return [make_crop(image, view.size, recipe) for view, recipe in zip(self._crops, recipes)]
+        pixels, recipes = np.asarray(image), self.draw(image.width, image.height)
+        return [make_crop(pixels, view.size, recipe) for view, recipe in zip(self._crops, recipes)]
+
+    def cut(self, image: Image.Image) -> list[Tensor]:
+        """Return one (3, size, size) uint8 tensor a crop, cut and flipped only, and last the parameters of the rest.
+
+        The parameters are (M, PARAMETERS) float32 for M crops. From the same state of the generator as a call, the
+        recipes are the same.
+        """
+        pixels, recipes = np.asarray(image), self.draw(image.width, image.height)
+        crops = [cut(pixels, view.size, recipe) for view, recipe in zip(self._crops, recipes)]
+        return [*crops, parameters(recipes)]
+
+    def finish(self, batch: Sequence[Tensor]) -> list[Tensor]:
+        """Return M crops (B, 3, size, size) uint8 of B images, from what ``cut`` returned, stacked over the images.
+
+        Runs where the batch lies, without waiting for the device: once a size, on all crops of it together.
+        """
+        *crops, numbers = batch
+        finished: list[Tensor] = []
+        for _, group in groupby(range(len(crops)), key=lambda crop: self._crops[crop].size):
+            which = list(group)
+            pixels = torch.cat([crops[crop] for crop in which])
+            wanted = numbers[:, which[0] : which[-1] + 1].transpose(0, 1).flatten(0, 1)
+            radius = max(self._crops[crop].blur_radius[1] if self._crops[crop].blur else 0.0 for crop in which)
+            finished += change(pixels, wanted, radius).chunk(len(which))
+        return finished
 
 
 def _view(name: str, given: View | Mapping[str, Any]) -> View:

@@ -66,6 +66,7 @@ class Supervised(LightningModule):
         warmup_epochs: of linear warm-up from 0; fractions count.
         weight_decay: of weights; biases and normalisation layers are not decayed.
         channels_last: memory format of images and convolutions.
+        compile: ``torch.compile`` the backbone and the projector, in place, so that checkpoints keep their names.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Supervised(LightningModule):
         warmup_epochs: float = 10,
         weight_decay: float = 1e-4,
         channels_last: bool = True,
+        compile: bool = False,
     ) -> None:
         super().__init__()
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -88,7 +90,14 @@ class Supervised(LightningModule):
         )
         self.optimizer, self.lr, self.min_lr = optimizer, lr, min_lr
         self.warmup_epochs, self.weight_decay = warmup_epochs, weight_decay
+        self.compiled = compile
         self.val_top1, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+
+    def on_fit_start(self) -> None:
+        """Compile what is called at every step."""
+        if self.compiled:
+            for module in (self.backbone, self.head.projector, *(self.momentum_encoder or nn.Module()).children()):
+                module.compile()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, C)`` of images ``(B, 3, H, W)``."""
