@@ -57,7 +57,7 @@ def test_each_problem_gets_a_line() -> None:
 def test_check_raises_all_problems_at_once() -> None:
     with pytest.raises(UserError) as caught:
         check({"head": {"_target_": TARGET, "taau": 0.1}, "trainer": {"devices": 1}})
-    assert len(str(caught.value).split("\n")) == 4  # task, data, and both of the head
+    assert len(str(caught.value).split("\n")) == 5  # task, data, the trainer's target, and both of the head
 
 
 def test_a_right_configuration_has_no_problems() -> None:

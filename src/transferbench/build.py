@@ -22,7 +22,7 @@ def locate(path: str) -> Callable[..., Any]:
     module, _, attribute = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UserError(f"cannot import {path!r} ({error}); _target_ takes a full dotted path") from error
     if not callable(found):
         raise UserError(f"{path!r} is not callable; _target_ names a class or a function")

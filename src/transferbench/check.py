@@ -7,11 +7,19 @@ import inspect
 import os
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from transferbench.build import locate
 from transferbench.errors import UserError
+
+NEEDED = ("task", "data", "trainer")
+GIVEN: Mapping[str, tuple[str, ...]] = {
+    "task": ("backbone", "head"),
+    "head": ("width", "classes"),
+    "logger": ("folder", "config", "step"),
+}
+"""Arguments that ``run`` adds to a part with ``_partial_: true``."""
 
 
 def check(config: Mapping[str, Any], scale_keys: Sequence[str] = ()) -> None:
@@ -27,10 +35,38 @@ def check(config: Mapping[str, Any], scale_keys: Sequence[str] = ()) -> None:
 
 
 def _missing_parts(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each group left out that the task, or every run, cannot do without."""
-    for group in ("task", "data", "trainer"):
-        if not config.get(group):
+    """Yield one sentence for each part that is left out, or is no part, and that a run cannot do without."""
+    for group in NEEDED:
+        if config.get(group) is None:
             yield f"{group} is left out; choose {group}=..."
+    parts = {group: config.get(group) for group in (*NEEDED, "model", "head", "transfer", "logger")}
+    callbacks = config.get("callbacks")
+    if isinstance(callbacks, Mapping):
+        parts |= {f"callbacks.{name}": node for name, node in callbacks.items()}
+    elif callbacks:
+        yield f"callbacks is {callbacks!r}; expected parts by name, each with _target_"
+    for path, node in parts.items():
+        if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
+            yield f"{path} has no _target_; choose one of its options, or name a class"
+    for name, node in parts.items():
+        if name in GIVEN and isinstance(node, Mapping) and node.get("_partial_"):
+            yield from _unfilled(node, name, GIVEN[name])
+    yield from _parts_the_task_needs(config)
+
+
+def _unfilled(node: Mapping[str, Any], path: str, given: Sequence[str]) -> Iterator[str]:
+    """Yield one sentence for each argument that neither ``node`` nor ``run`` gives to a part."""
+    try:
+        accepted = inspect.signature(locate(str(node.get("_target_")))).parameters
+    except (UserError, TypeError, ValueError):
+        return  # said of the target itself
+    for key, parameter in accepted.items():
+        named = parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
+        if named and parameter.default is parameter.empty and key not in {*node, *given}:
+            yield f"{path}: {node['_target_']} needs {key!r}; set {path}.{key}=..."
+
+
+def _parts_the_task_needs(config: Mapping[str, Any]) -> Iterator[str]:
     task = config.get("task")
     if not isinstance(task, Mapping) or "_target_" not in task:
         return
@@ -73,10 +109,7 @@ def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
         elif key in hints and not fits(value, hints[key]):
             yield f"{path}.{key}: {name} expects {_readable(hints[key])}, found {value!r}"
     if not node.get("_partial_"):
-        for key, parameter in accepted.items():
-            named = parameter.kind in {parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY}
-            if named and parameter.default is parameter.empty and key not in given:
-                yield f"{path}: {name} needs {key!r}; set {path}.{key}=..."
+        yield from _unfilled(node, path, ())
 
 
 def _hints(target: Any) -> dict[str, Any]:
@@ -99,6 +132,8 @@ def fits(value: Any, hint: Any) -> bool:
         return value in arguments
     if isinstance(value, dict) and "_target_" in value:
         return hint not in {int, float, bool, str}
+    if origin is Callable:
+        return False
     if hint is bool:
         return isinstance(value, bool)
     if hint is int:

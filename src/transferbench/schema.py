@@ -8,6 +8,9 @@ from typing import Any, Dict, Optional  # noqa: UP035  OmegaConf reads these spe
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING
 
+KEPT = ("name", "run", "seed", "outputs", "sweep_name", "needs")
+"""Root keys that a run cannot do without; ``~key`` on the command line takes them away."""
+
 
 @dataclass
 class Root:

@@ -37,6 +37,8 @@ class Outcome:
     sweeping: bool = False
     full_error: str | None = None
     """The user's own ``HYDRA_FULL_ERROR``."""
+    composed: bool = False
+    """Hydra has read the command line and the files; what fails before is theirs, whatever its type."""
 
 
 def carry_out(argv: list[str]) -> int:
@@ -51,6 +53,12 @@ def carry_out(argv: list[str]) -> int:
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(application)()
     except EXPECTED as caught:
         outcome.failures = outcome.failures or [caught]
+    except Exception as caught:
+        if outcome.composed:
+            raise
+        words = " ".join(argv[1:])
+        reason = f"{type(caught).__name__}: {caught}"
+        outcome.failures = [UserError(f"the command line cannot be read ({reason}): {words:.500}")]
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -69,6 +77,7 @@ def _exit_code(outcome: Outcome) -> int:
 
 def _application(outcome: Outcome, config: DictConfig) -> None:
     """Plan and run one job; a job of a sweep raises too, so that its launcher knows, and the others go on."""
+    outcome.composed = True
     outcome.sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     if outcome.full_error is None:
         os.environ.pop("HYDRA_FULL_ERROR", None)  # the processes of other ranks print what the user asked for

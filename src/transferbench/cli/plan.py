@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from transferbench.cli.usage import conf_dir
 from transferbench.errors import UserError
+from transferbench.schema import KEPT
 
 STARTED = time.time()
 RUN_VARIABLE = "TRANSFERBENCH_RUN"
@@ -47,6 +48,9 @@ def plan(config: DictConfig, sweeping: bool = False) -> list[Job]:
 def _plan(config: DictConfig, trail: tuple[str, ...], sweeping: bool, problems: list[str]) -> Iterator[Job]:
     folders: dict[str, str] = {}
     digests: dict[str, str] = {}
+    taken = [key for key in KEPT if key not in config]
+    if taken:
+        raise UserError(f"{taken[0]} was taken away; leave ~{taken[0]} out")
     for name in _used_needs(config):
         need = config.needs[name]
         if isinstance(need, str):
@@ -60,7 +64,7 @@ def _plan(config: DictConfig, trail: tuple[str, ...], sweeping: bool, problems: 
         if before:
             folders[name], digests[name] = str(before[-1].folder), before[-1].digest
     resolved = _resolve(_with_needs(config, folders), problems)
-    if resolved is not None:
+    if resolved is not None and not problems:
         # Where a need lies is no part of what is computed: its digest is.
         computed = OmegaConf.to_container(_with_needs(config, digests), resolve=True)
         yield _job(resolved, config_digest_of(computed), bool(trail), sweeping)
