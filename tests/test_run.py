@@ -57,6 +57,10 @@ def test_every_method_trains(launch: Launch, tmp_path: Path, experiment: str) ->
     assert transferbench.load(tmp_path / experiment / "a").head is not None
 
 
+def test_crops_can_be_finished_on_the_device(launch: Launch, tmp_path: Path) -> None:
+    assert launch(tmp_path, "run=a", "crops.batched=true", "scale.epochs=1", "scale.workers=1", "~transfer") == 0
+
+
 def test_the_world_brings_its_levels(
     tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

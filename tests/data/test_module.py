@@ -8,10 +8,12 @@ from lightning.pytorch import LightningModule, Trainer
 from PIL import Image
 
 from transferbench.data import module as module_under_test
-from transferbench.data.module import FolderData, ImageData
+from transferbench.data.folder import FolderData
+from transferbench.data.module import ImageData
 from transferbench.data.multicrop import MultiCrop
 from transferbench.errors import UserError
 
+CROPS_LOCAL = {"count": 2, "size": 6, "scale": [0.1, 0.25], "blur": 0.5, "blur_radius": [0.1, 0.5]}
 CROPS = MultiCrop({"global": {"count": 1, "size": 12, "scale": [0.25, 1]}})
 
 
@@ -49,6 +51,22 @@ def test_batches_and_properties(tmp_path: Path) -> None:
     assert torch.cat([labels for _, labels in val]).tolist() == [0, 0, 0, 1, 1, 1]
     first = folder.splits.test.image(0).resize((10, 12), Image.Resampling.BILINEAR).crop((1, 2, 9, 10))
     assert np.array_equal(val[0][0][0][0].permute(1, 2, 0).numpy(), np.asarray(first))
+
+
+def test_crops_finished_on_the_device_are_those_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make(tmp_path / "x")
+    views = {"global": {"count": 1, "size": 12, "scale": [0.25, 1], "solarise": 0.5}, "local": dict(CROPS_LOCAL)}
+    whole, cut = data(root), data(root)
+    whole.crops, cut.crops = MultiCrop(views), MultiCrop(views, batched=True)
+    for first, second in zip(whole.train_dataloader(), cut.train_dataloader()):
+        monkeypatch.setattr(cut, "trainer", Trainer(logger=False, accelerator="cpu"))
+        cut.trainer.training = True  # type: ignore[union-attr]
+        crops, labels = cut.on_after_batch_transfer(second, 0)
+        assert torch.equal(labels, first[1])
+        assert len(crops) == len(first[0]) == 3
+        for one, other in zip(crops, first[0]):
+            assert one.shape == other.shape
+            assert (one.float() - other.float()).abs().mean() < 3  # levels; colours of noise, where hue is coarsest
 
 
 def test_setup_reads_once_and_needs_no_second_call(tmp_path: Path) -> None:

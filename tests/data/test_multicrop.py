@@ -6,22 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 from scipy import stats
 from torchvision import transforms
 from torchvision.transforms import functional
 
-from transferbench.data import photometric
-from transferbench.data.multicrop import (
-    NUMBERS_PER_CROP,
-    Box,
-    MultiCrop,
-    Recipe,
-    View,
-    draw_box,
-    draw_recipe,
-    make_crop,
-)
+from transferbench.data.batched_photometric import PARAMETERS
+from transferbench.data.multicrop import MultiCrop, cut, make_crop
+from transferbench.data.recipe import NUMBERS_PER_CROP, Box, Recipe, View, draw_box, draw_recipe
 from transferbench.errors import UserError
 
 rng = np.random.default_rng(0)
@@ -36,28 +28,6 @@ def picture(width: int = 60, height: int = 45) -> Image.Image:
     y, x = np.mgrid[:height, :width]
     colour = np.stack([127 + 100 * np.sin(a * x + b * y) for a, b in waves], axis=2)
     return Image.fromarray((colour + rng.normal(0, 9, colour.shape)).clip(0, 255).astype(np.uint8))
-
-
-def wrapped(operation: Any, image: Image.Image, *amount: float) -> np.ndarray:
-    return np.asarray(image._new(operation(image.im, *amount)))
-
-
-@pytest.mark.parametrize("size", [(24, 24), (31, 48), (1, 1), (96, 5)])
-def test_each_change_equals_torchvision_and_pillow(size: tuple[int, int]) -> None:
-    for _ in range(20):
-        noise = Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
-        for image in (noise, picture(*size)):
-            factor, shift, radius = float(rng.uniform(0, 2)), float(rng.uniform(-0.5, 0.5)), float(rng.uniform(0.1, 2))
-            for ours, theirs in (
-                (wrapped(photometric.adjust_brightness, image, factor), functional.adjust_brightness(image, factor)),
-                (wrapped(photometric.adjust_contrast, image, factor), functional.adjust_contrast(image, factor)),
-                (wrapped(photometric.adjust_saturation, image, factor), functional.adjust_saturation(image, factor)),
-                (wrapped(photometric.adjust_hue, image, shift), functional.adjust_hue(image, shift)),
-                (wrapped(photometric.grayscale, image), functional.to_grayscale(image, 3)),
-                (wrapped(photometric.blur, image, radius), image.filter(ImageFilter.GaussianBlur(radius))),
-                (wrapped(photometric.solarise, image), ImageOps.solarize(image)),
-            ):
-                assert np.array_equal(ours, np.asarray(theirs))
 
 
 def by_torchvision(image: Image.Image, size: int, recipe: Recipe) -> torch.Tensor:
@@ -83,18 +53,66 @@ def by_torchvision(image: Image.Image, size: int, recipe: Recipe) -> torch.Tenso
     return functional.pil_to_tensor(image)
 
 
-def test_a_crop_equals_the_same_steps_in_torchvision() -> None:
+def plain(box: Box, flip: bool = False) -> Recipe:
+    return Recipe(box, flip, (), False, None, False)
+
+
+def test_cut_out_and_resized_within_a_level_of_pillow() -> None:
+    differences = []
+    for width, height in [(64, 64), (60, 45), (30, 90), (24, 24), (200, 150)] * 8:
+        image = picture(width, height)
+        box = draw_box(width, height, View(1, 24, (0.05, 1.0)), rng.random(22).tolist())
+        recipe = plain(box, bool(rng.integers(2)))
+        difference = cut(np.asarray(image), 24, recipe).int() - by_torchvision(image, 24, recipe).int()
+        differences.append(difference)
+    everywhere = torch.stack(differences)
+    assert everywhere.abs().max() <= 1
+    assert (everywhere == 0).float().mean() > 0.93
+    image = picture(24, 24)
+    for flip in (False, True):
+        whole = plain(Box(0, 0, 24, 24, 1.0), flip)
+        assert torch.equal(cut(np.asarray(image), 24, whole), by_torchvision(image, 24, whole))
+
+
+def test_a_crop_is_that_of_the_same_steps_in_torchvision() -> None:
     view = View(1, 24, (0.05, 1.0), blur=0.5, solarise=0.5)
     done: Counter[str] = Counter()
-    for width, height in [(64, 64), (60, 45), (30, 90), (24, 24)] * 40:
+    ours, theirs, bright = [], [], []
+    for width, height in [(64, 64), (60, 45), (30, 90), (24, 24)] * 60:
         image = picture(width, height)
         recipe = draw_recipe(width, height, view, rng.random(NUMBERS_PER_CROP).tolist())
-        assert torch.equal(make_crop(image, 24, recipe), by_torchvision(image, 24, recipe))
+        ours.append(make_crop(np.asarray(image), 24, recipe).float())
+        theirs.append(by_torchvision(image, 24, recipe).float())
+        bright.append(recipe.solarise)
         done.update(field for field in ("flip", "jitter", "grayscale", "blur", "solarise") if getattr(recipe, field))
     assert min(done[f] for f in ("flip", "jitter", "grayscale", "blur", "solarise")) > 10
-    whole = Recipe(Box(0, 0, 24, 24, 1.0), False, (), False, None, False)
-    image = picture(24, 24)
-    assert torch.equal(make_crop(image, 24, whole), functional.pil_to_tensor(image))
+    mine, other, inverted = torch.stack(ours), torch.stack(theirs), torch.tensor(bright)
+    difference = (mine - other).abs()
+    assert difference[~inverted].mean() < 0.8
+    assert (difference[~inverted] <= 2).float().mean() > 0.95
+    assert difference.mean() < 1.0  # a level more or less at 128 is a far way when solarised
+    assert (difference <= 2).float().mean() > 0.94
+    assert ((mine.mean((0, 2, 3)) - other.mean((0, 2, 3))).abs() < 0.25).all()
+    assert ((mine.std((0, 2, 3)) - other.std((0, 2, 3))).abs() < 0.25).all()
+
+
+def test_cut_and_finished_crops_are_those_of_a_call() -> None:
+    crops, images = MultiCrop(TREX), [picture(60, 45), picture(50, 70), picture(96, 96), picture(224, 224)]
+    whole, halves = [], []
+    for seed, image in enumerate(images * 2):
+        torch.manual_seed(seed)
+        whole.append(crops(image))
+        torch.manual_seed(seed)
+        halves.append(crops.cut(image))
+    assert [tuple(part.shape) for part in halves[0][:2]] == [(3, 224, 224), (3, 96, 96)]
+    assert halves[0][-1].shape == (9, PARAMETERS)
+    finished = crops.finish([torch.stack(parts) for parts in zip(*halves)])
+    assert len(finished) == 9
+    for one, other in zip(finished, [torch.stack(parts) for parts in zip(*whole)]):
+        assert one.dtype == torch.uint8 and one.shape == other.shape
+        difference = (one.int() - other.int()).abs()
+        assert (difference <= 1).float().mean() > 0.998
+        assert difference.float().mean() < 0.15
 
 
 @pytest.mark.parametrize(

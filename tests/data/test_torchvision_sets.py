@@ -7,9 +7,8 @@ import torchvision
 from PIL import Image
 from scipy import io
 
-from transferbench.data.module import TorchvisionData
 from transferbench.data.multicrop import MultiCrop
-from transferbench.data.torchvision_sets import PARTS, read_torchvision
+from transferbench.data.torchvision_sets import PARTS, TorchvisionData, read_torchvision
 from transferbench.errors import UserError
 
 rng = np.random.default_rng(0)

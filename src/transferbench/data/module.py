@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,8 @@ from torch import Tensor
 from transferbench.data.evaluation import CentreCrop
 from transferbench.data.image_set import Splits
 from transferbench.data.images import UnreadableImage
-from transferbench.data.labelled import read_splits
-from transferbench.data.loading import CentreSet, CropLoader, CropSet, OnError
+from transferbench.data.loading import Batch, CentreSet, CropLoader, CropSet, OnError
 from transferbench.data.samplers import EvaluationShare, TrainingShare
-from transferbench.data.torchvision_sets import read_torchvision
 from transferbench.data.unreadable import UnreadableLog
 from transferbench.distributed import is_main, rank, world_size
 from transferbench.errors import UserError
@@ -43,7 +40,8 @@ class ImageData(LightningDataModule, ABC):
         name: a short readable name of the data set.
 
     Args:
-        crops: an RGB image to its training crops (``MultiCrop``).
+        crops: an RGB image to its training crops (``MultiCrop``); one that is ``batched`` cuts them in the workers and
+            finishes them on the device, a batch at a time.
         batch_size: images a device and step.
         eval_resize: length of the shorter side in validation, pixels (bilinear).
         eval_size: height and width of the centre crop in validation, pixels.
@@ -73,7 +71,7 @@ class ImageData(LightningDataModule, ABC):
             )
         if on_error not in ("skip", "raise"):
             raise UserError(f"data.on_error is {on_error!r}; expected skip or raise.")
-        self.crops = crops
+        self.crops: Any = crops
         self.centre = CentreCrop(eval_resize, eval_size, "bilinear")
         self.batch_size = batch_size
         self.workers = workers
@@ -138,6 +136,17 @@ class ImageData(LightningDataModule, ABC):
         """Return 16 hexadecimal digits that change with the content of the data set."""
         return digest_of(self.splits.train.digest(), self.splits.test.digest())
 
+    @property
+    def batched(self) -> bool:
+        """Whether the workers only cut the crops."""
+        return bool(getattr(self.crops, "batched", False))
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Finish, on the device, crops that the workers only cut."""
+        crops, labels = batch
+        cut = self.batched and self.trainer is not None and self.trainer.training
+        return (self.crops.finish(crops), labels) if cut else batch
+
     def check_batch(self, devices: int) -> None:
         """Raise ``UserError`` when the training images fill no batch on each of ``devices``."""
         length = len(self.splits.train)
@@ -153,7 +162,7 @@ class ImageData(LightningDataModule, ABC):
         images, world = self.splits.train, world_size()
         self.check_batch(world)
         sampler = TrainingShare(len(images), self.seed, rank(), world)
-        dataset = CropSet(images, self.crops, self._log(), self.on_error)
+        dataset = CropSet(images, self.crops.cut if self.batched else self.crops, self._log(), self.on_error)
         loader = self._loader(dataset, sampler=sampler, drop_last=True)
         loader.skip, self._batches_done = self._batches_done % len(loader), 0
         return loader
@@ -199,68 +208,3 @@ class ImageData(LightningDataModule, ABC):
             generator=torch.Generator().manual_seed(self.seed),  # so that a loader leaves the default one alone
             **options,
         )
-
-
-class FolderData(ImageData):
-    """Labelled images in folders: ``root/train/<class>`` and ``root/val/<class>``, or ``root/<class>``.
-
-    Args:
-        root: the folder; see ``data.labelled.read_splits``.
-        holdout: share of each class held out for testing where ``root`` has no held-out folder.
-        holdout_seed: decides which images; apart from ``seed``, so that runs of several seeds share one test set.
-        **options: those of ``ImageData``.
-    """
-
-    def __init__(
-        self,
-        root: str,
-        crops: Callable[[Image.Image], list[Tensor]],
-        batch_size: int,
-        eval_resize: int,
-        eval_size: int,
-        holdout: float = 0.1,
-        holdout_seed: int = 0,
-        workers: int = 2,
-        on_error: OnError = "skip",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(crops, batch_size, eval_resize, eval_size, workers, on_error, seed)
-        self.root = Path(root).expanduser()
-        self.name = self.root.resolve().name
-        self.holdout = holdout
-        self.holdout_seed = holdout_seed
-
-    def read(self) -> Splits:
-        """List the images; raises ``UserError``."""
-        return read_splits(self.root, self.holdout, self.holdout_seed)
-
-
-class TorchvisionData(ImageData):
-    """One of torchvision's data sets, from files that are already there.
-
-    Args:
-        dataset: its name in torchvision, such as ``CIFAR10``; see ``data.torchvision_sets.PARTS``.
-        root: where torchvision finds it.
-        **options: those of ``ImageData``.
-    """
-
-    def __init__(
-        self,
-        dataset: str,
-        root: str,
-        crops: Callable[[Image.Image], list[Tensor]],
-        batch_size: int,
-        eval_resize: int,
-        eval_size: int,
-        workers: int = 2,
-        on_error: OnError = "skip",
-        seed: int = 0,
-    ) -> None:
-        super().__init__(crops, batch_size, eval_resize, eval_size, workers, on_error, seed)
-        self.name = dataset.lower()
-        self.dataset = dataset
-        self.root = root
-
-    def read(self) -> Splits:
-        """Read the data set; raises ``UserError``."""
-        return read_torchvision(self.dataset, self.root)

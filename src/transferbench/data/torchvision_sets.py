@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torchvision.datasets
+from PIL import Image
+from torch import Tensor
 
 from transferbench.data.image_set import ArrayImages, FolderImages, ImageSet, Splits
+from transferbench.data.loading import OnError
+from transferbench.data.module import ImageData
 from transferbench.errors import UserError
 
 _TRAIN_FLAG = ([{"train": True}], [{"train": False}])
@@ -78,3 +83,35 @@ def _joined(parts: list[Any], prefix: str) -> ImageSet:
 def _first(part: Any, *attributes: str, absent: Any = None) -> Any:
     """Return the first attribute that ``part`` has; torchvision has no common name for its labels and files."""
     return next((getattr(part, name) for name in attributes if hasattr(part, name)), absent)
+
+
+class TorchvisionData(ImageData):
+    """One of torchvision's data sets, from files that are already there.
+
+    Args:
+        dataset: its name in torchvision, such as ``CIFAR10``; see ``PARTS``.
+        root: where torchvision finds it.
+
+    The other arguments are those of ``ImageData``.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        root: str,
+        crops: Callable[[Image.Image], list[Tensor]],
+        batch_size: int,
+        eval_resize: int,
+        eval_size: int,
+        workers: int = 2,
+        on_error: OnError = "skip",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(crops, batch_size, eval_resize, eval_size, workers, on_error, seed)
+        self.name = dataset.lower()
+        self.dataset = dataset
+        self.root = root
+
+    def read(self) -> Splits:
+        """Read the data set; raises ``UserError``."""
+        return read_torchvision(self.dataset, self.root)

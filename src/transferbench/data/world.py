@@ -27,7 +27,8 @@ class WorldData(ImageData):
         draw_seed: decides which concepts are seen and which belong to which level; never the images.
         world_seed: decides the images.
         progress: show a bar while the images are rendered.
-        **options: those of ``ImageData``.
+
+    The other arguments are those of ``ImageData``.
     """
 
     def __init__(
