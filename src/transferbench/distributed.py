@@ -45,13 +45,3 @@ def _gather_one(tensor: Tensor) -> Tensor:
     pieces = [torch.zeros_like(padded) for _ in lengths]
     dist.all_gather(pieces, padded.contiguous())
     return torch.cat([piece[:length] for piece, length in zip(pieces, lengths)])
-
-
-@torch.no_grad()
-def reduce_sum(tensor: Tensor) -> Tensor:
-    """Return the sum of ``tensor`` over all ranks."""
-    if world_size() == 1:
-        return tensor
-    total = tensor.clone()
-    dist.all_reduce(total)
-    return total

@@ -55,8 +55,8 @@ class Checkpoints(Checkpoint):
         seconds: float = 0.0,
     ) -> None:
         super().__init__()
-        for key, value in (("every_epochs", every_epochs), ("every_steps", every_steps or 1), ("keep", keep)):
-            if value < 1:
+        for key, value in (("every_epochs", every_epochs), ("every_steps", every_steps), ("keep", keep)):
+            if value is not None and value < 1:
                 raise UserError(f"callbacks.checkpoints.{key}={value}: expected 1 or more")
         self.folder, self.snapshot = folder, dict(snapshot)
         self.every_epochs, self.every_steps, self.keep = every_epochs, every_steps, keep
