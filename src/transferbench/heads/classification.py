@@ -65,8 +65,8 @@ def cosine_head(
     normalise_input: bool = True,
 ) -> Head:
     """Build a projector (none when ``hidden_layers`` is None) and a cosine classifier; see both for the arguments."""
-    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
-    return Head(projector, CosineClassifier(size, classes, temperature))
+    projector, embedding_width = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
+    return Head(projector, CosineClassifier(embedding_width, classes, temperature))
 
 
 def class_mean_head(
@@ -94,8 +94,8 @@ def class_mean_head(
         momentum: of the encoder that fills the memory; None to fill it with the network's own embeddings.
         normalise_input: l2-normalise the features before the projector.
     """
-    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
-    return Head(projector, ClassMeans(size, classes, memory, temperature), momentum)
+    projector, embedding_width = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
+    return Head(projector, ClassMeans(embedding_width, classes, size=memory, temperature=temperature), momentum)
 
 
 def running_mean_head(
@@ -113,5 +113,5 @@ def running_mean_head(
 
     ``decay`` and ``temperature`` are those of ``RunningMeans``, the others those of ``Projector``.
     """
-    projector, size = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
-    return Head(projector, RunningMeans(size, classes, decay, temperature))
+    projector, embedding_width = projector_or_identity(width, hidden_layers, hidden_width, bottleneck, normalise_input)
+    return Head(projector, RunningMeans(embedding_width, classes, decay, temperature))
