@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from transferbench.report.gather import facts_of_summary, final_metrics, gather
 from transferbench.report.html import write_report
 from transferbench.report.provenance import Clock, commit, versions
 from transferbench.report.table import print_scores
+from transferbench.report.wandb_facts import wandb_facts
 from transferbench.storage import digest_of
 from transferbench.transfer.floors import floors
 
@@ -82,16 +83,16 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
     """Prepare, train, evaluate, report: the body of ``run``."""
     quieten()
     seed_everything(config["seed"], workers=True, verbose=False)
+    make_loggers = build(config["logger"]) if config["logger"] else None  # says at once what a logger lacks
     prepared = prepare(config, folder)
     clock.seconds["start-up"] = time.time() - clock.started - prepared.data.render_seconds
     clock.seconds["rendering"] = prepared.data.render_seconds
     if is_first_process():
         folder.claim(config)
-    step = prepared.last.step if prepared.last else None
-    loggers: list[Logger] = (
-        build(config["logger"])(folder=folder.path, config=config, step=step) if config["logger"] else []
-    )
+    loggers: list[Logger] = []
     try:
+        step = prepared.last.step if prepared.last else None
+        loggers = make_loggers(folder=folder.path, config=config, step=step) if make_loggers else []
         clock.seconds["training"] = prepared.last.seconds if prepared.last else 0.0
         with clock.measure("training"):
             fit(prepared, loggers)
@@ -101,7 +102,7 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
         metrics = final_metrics(folder.path) | scores
         for logger in loggers if scores else []:
             logger.log_metrics(scores, prepared.trainer.global_step)
-        return finish(config, folder, metrics, shown, clock)
+        return finish(config, folder, metrics, shown, clock, loggers)
     finally:
         close(loggers)
 
@@ -184,9 +185,14 @@ def evaluate(config: Mapping[str, Any], prepared: Prepared, clock: Clock) -> tup
 
 
 def finish(
-    config: Mapping[str, Any], folder: RunFolder, metrics: dict[str, float], shown: Shown, clock: Clock
+    config: Mapping[str, Any],
+    folder: RunFolder,
+    metrics: dict[str, float],
+    shown: Shown,
+    clock: Clock,
+    loggers: Sequence[Logger] = (),
 ) -> dict[str, Any]:
-    """Write the report and the summary, show the table."""
+    """Write the report and the summary, send the dashboards their pictures, show the table."""
     origin: dict[str, Any] = {"name": config["name"], "run": folder.path.name, "seed": config["seed"]}
     origin |= {"commit": commit(), "versions": versions()}
     facts = RunFacts(
@@ -199,6 +205,9 @@ def finish(
     )
     with clock.measure("report"):
         report = write_report(facts, folder.path)
+        for logger in loggers:
+            if hasattr(logger, "log_facts"):
+                logger.log_facts(wandb_facts(facts, report))
     times = {"seconds": clock.total(), "timings": dict(clock.seconds)}
     counts = {"test_counts": shown.test_counts, "digest": folder.digest}
     summary = {**origin, **times, **counts, "metrics": metrics}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import csv
+import functools
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from transferbench.distributed import is_main
-from transferbench.outputs import read_columns
-from transferbench.storage import digest_of, write_text
+from transferbench.outputs import read_columns, read_metrics
+from transferbench.storage import write_text
 
 
 class MetricsFile(Logger):
@@ -51,59 +51,72 @@ class MetricsFile(Logger):
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns).writerow(row)
 
-    def drop_from(self, step: int) -> int:
-        """Drop the rows of ``step`` and later, which a run that goes on from there writes again; return how many."""
-        rows = self._written()
-        kept = [row for row in rows if row["step"].isdigit() and int(row["step"]) < step]
-        if self._columns and is_main():
-            self._rewrite(kept)
-        return len(rows) - len(kept)
+    def drop_from(self, step: int) -> list[dict[str, str]]:
+        """Drop the rows of ``step`` and later, which a run that goes on from there writes again; return them.
 
-    def _written(self) -> list[dict[str, Any]]:
+        Their empty cells are left out.
+        """
+        kept: list[dict[str, str]] = []
+        dropped: list[dict[str, str]] = []
+        for row in self._written():
+            before = row["step"].isdigit() and int(row["step"]) < step
+            (kept if before else dropped).append(row)
+        if self._columns:
+            self._rewrite(kept)
+        return [{key: value for key, value in row.items() if value} for row in dropped]
+
+    def _written(self) -> list[dict[str, str]]:
         if not self.path.exists():
             return []
         with self.path.open(newline="", encoding="utf-8") as file:
             return [row for row in csv.DictReader(file) if None not in row.values()]
 
+    @rank_zero_only  # not by the process group: none stands yet when a run is taken up again
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
         lines = [self._columns] + [[row.get(column, "") for column in self._columns] for row in rows]
         write_text(self.path, "".join(",".join(map(str, line)) + "\n" for line in lines))
 
 
 def csv_only(folder: Path, config: Mapping[str, Any], step: int | None = None) -> list[Logger]:
-    """Return the loggers of ``logger=csv``; ``step`` is where a run that is taken up again goes on, else None."""
+    """Return the loggers of ``logger=csv``; ``step`` is where a run goes on, None where it begins."""
     file = MetricsFile(folder / "metrics.csv")
-    if step is not None:
-        file.drop_from(step)
+    file.drop_from(step or 0)  # killed before its first checkpoint, a run begins again, and so do its rows
     return [file]
 
 
 def with_wandb(
-    folder: Path,
-    config: Mapping[str, Any],
-    step: int | None = None,
     project: str = "transferbench",
+    entity: str | None = None,
     offline: bool = True,
     job_type: str = "pretrain",
     tags: list[str] | None = None,
+) -> Callable[..., list[Logger]]:
+    """Return what makes the loggers of ``logger=wandb``, called like ``csv_only`` when the run folder is ours.
+
+    Args:
+        project: of W&B.
+        entity: the user or team; None for the account's own.
+        offline: write only into the run folder; so does ``WANDB_MODE=offline``, and ``WANDB_MODE=disabled`` nothing.
+        job_type: what kind of run it is.
+        tags: more of them, beside those for data, model, crops and head.
+
+    Raises:
+        UserError: wandb is missing or broken, or a run that is to be online has no key.
+    """
+    from transferbench.callbacks.wandb_run import ready
+
+    options = {"project": project, "entity": entity, "job_type": job_type, "mode": ready(offline)}
+    return functools.partial(_csv_and_wandb, options, list(tags or []))
+
+
+def _csv_and_wandb(
+    options: Mapping[str, Any], tags: list[str], folder: Path, config: Mapping[str, Any], step: int | None = None
 ) -> list[Logger]:
-    """Return the loggers of ``logger=wandb``: a resumed run continues its own W&B run, a sweep is one group."""
     from transferbench.callbacks.wandb_run import WandbRun
 
     file = MetricsFile(folder / "metrics.csv")
-    again = file.drop_from(step) if step is not None else 0
-    sweep = folder.parent.name != str(config["name"])
-    run = WandbRun(
-        skip=again,
-        project=project,
-        name=f"{config['name']}-s{config['seed']}",
-        group=folder.parent.name if sweep else str(config["name"]),
-        job_type=job_type,
-        id=digest_of(str(folder.resolve())),
-        resume="allow",
-        offline=offline,
-        save_dir=str(folder),
-        tags=tags,
-        config=dict(config),
-    )
+    again = file.drop_from(step or 0)
+    run = WandbRun(folder, config, tags=tags, **options)
+    run.start()
+    run.go_on(read_metrics(file.path), again)
     return [file, run]

@@ -106,6 +106,7 @@ def _compose_need(config: DictConfig, need: DictConfig) -> DictConfig:
 
 def _resolve(config: DictConfig, problems: list[str]) -> dict[str, Any] | None:
     """Return ``config`` as plain values; what is missing, unresolvable or wrong is added to ``problems``."""
+    from transferbench.build import build
     from transferbench.check import check
 
     try:
@@ -122,6 +123,7 @@ def _resolve(config: DictConfig, problems: list[str]) -> dict[str, Any] | None:
         return None
     try:
         check(resolved, scale_keys())
+        build(resolved.get("logger"))  # a dashboard that cannot be reached is said before any need is trained
     except UserError as error:
         problems.extend(str(error).split("\n"))
     return resolved
