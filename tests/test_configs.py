@@ -29,7 +29,7 @@ FITS = {  # task -> the options of each group that go with it
         ],
         "head": ["linear", "trex", "trex_star", "trex_plain", "deepncm"],
         "crops": ["single", "trex", "trex_star"],
-        "scale": ["trex_world", "supervised_world", "oracle_world", "trex_cifar", "trex_paper"],
+        "scale": ["trex_world", "trex_sweep", "supervised_world", "oracle_world", "trex_cifar", "trex_paper"],
     }
 }
 

@@ -154,7 +154,7 @@ def test_two_sweep_jobs_make_two_wandb_runs(photos: Path, tiny: tuple[str, ...],
     words = ["-m", "+experiment=supervised", "data=folder", f"data.root={photos}", *tiny, f"outputs={tmp_path}"]
     words += ["~transfer", "scale.epochs=1", "seed=1,2", "sweep_name=s", "logger=wandb"]
     assert cli.command(["transferbench", *words]) == 0
-    folders = sorted(f for f in (tmp_path / "s").iterdir() if f.is_dir())
+    folders = sorted((tmp_path / "s").glob("supervised_*"))
     runs = [f.name for folder in folders for f in (folder / "wandb").glob("offline-run-*")]
     assert len(folders) == 2
     assert len({name.rsplit("-", 1)[-1] for name in runs}) == 2

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import hydra
@@ -18,6 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from transferbench import schema
+from transferbench.cli import sweeps
 from transferbench.cli.plan import STARTED, plan
 from transferbench.cli.sentences import sentence
 from transferbench.cli.usage import conf_dir, refuse_null_groups
@@ -48,11 +50,9 @@ def carry_out(argv: list[str]) -> int:
     try:
         refuse_null_groups(argv)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises inside this process, and we print
-        sys.argv = argv
-        application = functools.partial(_application, outcome)
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(application)()
+        _compose_and_run(outcome, argv)
     except EXPECTED as caught:
-        outcome.failures = outcome.failures or [caught]
+        outcome.failures = outcome.failures or [sweeps.in_plain_words(caught)]
     except Exception as caught:
         if outcome.composed:
             raise
@@ -69,6 +69,30 @@ def carry_out(argv: list[str]) -> int:
     return _exit_code(outcome)
 
 
+def _compose_and_run(outcome: Outcome, argv: list[str]) -> None:
+    """Let Hydra compose and run; a sweep ends with its page, whatever became of its jobs."""
+    sweeps.FOLDER.set(None)
+    sys.argv = argv
+    application = functools.partial(_application, outcome)
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(application)()
+    except Exception:
+        _end_of_sweep(outcome)
+        raise
+    else:
+        _end_of_sweep(outcome)
+
+
+def _end_of_sweep(outcome: Outcome) -> None:
+    """Gather what failed in other processes, and write the page; a single run, or a sweep not begun, has none."""
+    folder = sweeps.FOLDER.get()
+    if folder is None or not sweeps.began(folder):
+        return
+    outcome.composed = outcome.sweeping = True
+    outcome.failures = outcome.failures or [RunFailed(said) for said in sweeps.failures(folder)]
+    sweeps.conclude(folder, outcome.full_error == "1")
+
+
 def _exit_code(outcome: Outcome) -> int:
     if not outcome.failures:
         return 0
@@ -82,12 +106,15 @@ def _application(outcome: Outcome, config: DictConfig) -> None:
     if outcome.full_error is None:
         os.environ.pop("HYDRA_FULL_ERROR", None)  # the processes of other ranks print what the user asked for
     try:
-        jobs = plan(config, outcome.sweeping)
-        from transferbench.run import run
+        with sweeps.recorded(EXPECTED) if outcome.sweeping else nullcontext() as recorder:
+            jobs = plan(config, outcome.sweeping)
+            if recorder is not None:
+                recorder.placed(jobs[-1].folder)
+            from transferbench.run import run
 
-        for position, job in enumerate(jobs):
-            first = position == 0 and not (outcome.sweeping and HydraConfig.get().job.num)
-            run(job.config, job.folder, job.digest, started=STARTED if first else time.time())
+            for position, job in enumerate(jobs):
+                first = position == 0 and not (outcome.sweeping and HydraConfig.get().job.num)
+                run(job.config, job.folder, job.digest, started=STARTED if first else time.time())
     except EXPECTED as error:
         outcome.failures.append(error)
         if outcome.sweeping:

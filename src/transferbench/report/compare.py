@@ -33,6 +33,7 @@ class Summary:
     seed: int
     commit: str
     metrics: dict[str, float]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def _summary(folder: Path) -> Summary:
-    """Read the summary of the finished run in ``folder``; raise ``UserError`` when it is not one."""
+def read_run(folder: Path) -> Summary:
+    """Return the summary of the finished run in ``folder``; raise ``UserError`` when there is none that can be used."""
     path, content = folder / "summary.json", read_summary(folder)
     for key, kind in _KEYS.items():
         if not isinstance(content.get(key), kind) or isinstance(content.get(key), bool):
@@ -79,7 +80,9 @@ def _summary(folder: Path) -> Summary:
     if outside:
         raise UserError(f"{path}: an accuracy of {outside[0]}; accuracies are fractions between 0 and 1.")
     numbers = {key: float(value) for key, value in metrics.items()}
-    return Summary(folder, content["name"], content["run"], content["seed"], content["commit"], numbers)
+    seconds = content.get("seconds")
+    took = float(seconds) if isinstance(seconds, (int, float)) else None
+    return Summary(folder, content["name"], content["run"], content["seed"], content["commit"], numbers, took)
 
 
 def compare(folders: Sequence[Path], probe: str = "logreg", threshold: float = THRESHOLD) -> Comparison:
@@ -90,7 +93,7 @@ def compare(folders: Sequence[Path], probe: str = "logreg", threshold: float = T
     """
     if not folders:
         raise UserError("no runs to compare; give at least two folders of finished runs with different seeds.")
-    runs = sorted((_summary(Path(folder)) for folder in folders), key=lambda run: run.seed)
+    runs = sorted((read_run(Path(folder)) for folder in folders), key=lambda run: run.seed)
     _check_together(runs)
     scores = [read_scores(run.metrics) for run in runs]
     for run, found in zip(runs, scores):
