@@ -101,10 +101,14 @@ def test_dropout_goes_on_with_the_same_random_numbers(launch: Launch, tmp_path: 
 
 def start(photos: Path, tiny: tuple[str, ...], outputs: Path, *more: str) -> subprocess.Popen[bytes]:
     words = ["+experiment=trex", "data=folder", f"data.root={photos}", *tiny, f"outputs={outputs}", "run=a", *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it, to the bit
     return subprocess.Popen(
-        [sys.executable, "-m", "transferbench", *words], env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-m", "transferbench", *words],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def wait_for(found: Callable[[], Any], process: subprocess.Popen[bytes], seconds: float = 120) -> None:
@@ -130,6 +134,20 @@ def test_a_signal_leaves_a_checkpoint_and_143(
     assert b"with run=a goes on from there" in err
     assert len(checkpoints_in(folder / "checkpoints")) == 1
     assert not list((folder / "checkpoints").glob("*.part"))
+
+
+@pytest.mark.usefixtures("own_cache")
+def test_sigterm_to_the_whole_job_does_not_kill_the_loading_processes(
+    photos: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    more = ("~transfer", "scale.epochs=4000", "callbacks.knn.every_epochs=4000", "scale.workers=1")
+    process = start(photos, tiny, tmp_path, *more)
+    folder = tmp_path / "trex" / "a"
+    wait_for(lambda: (folder / "metrics.csv").exists(), process)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143, err.decode()
+    assert checkpoints_in(folder / "checkpoints")
 
 
 def kill_at_random(

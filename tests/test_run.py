@@ -1,4 +1,4 @@
-"""The whole chain on small data: what a run leaves, and what happens when it is repeated, resumed or broken."""
+"""The whole chain on small data: what a run leaves, and what happens when it is repeated or broken."""
 
 from __future__ import annotations
 

@@ -99,7 +99,11 @@ def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
         yield f"{path}._target_: {error}"
         return
     name = f"{node['_target_']}"
-    accepted = inspect.signature(target).parameters
+    try:
+        accepted = inspect.signature(target).parameters
+    except (TypeError, ValueError):
+        yield f"{path}._target_: the arguments of {node['_target_']} cannot be read; name a class or function in Python"
+        return
     hints = _hints(target)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     given = {str(key): value for key, value in node.items() if key not in {"_target_", "_partial_"}}

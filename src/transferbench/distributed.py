@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -45,3 +47,12 @@ def _gather_one(tensor: Tensor) -> Tensor:
     pieces = [torch.zeros_like(padded) for _ in lengths]
     dist.all_gather(pieces, padded.contiguous())
     return torch.cat([piece[:length] for piece, length in zip(pieces, lengths)])
+
+
+def outlive_sigterm(worker: int) -> None:
+    """Let a loading process ignore SIGTERM, as its ``worker_init_fn``.
+
+    A scheduler sends it to all processes of a job; the main one then saves a checkpoint, for which it needs the others.
+    They end with it.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import signal
 import sys
 import time
 import warnings
@@ -17,7 +16,7 @@ from typing import Any
 from lightning import LightningModule, Trainer, seed_everything
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
@@ -49,8 +48,10 @@ class Prepared:
     protocol: Any
     sets: dict[str, Any]
     """What to evaluate on, by name."""
+    newest: Path | None
+    """The newest checkpoint of an earlier process ..."""
     last: Resumable | None
-    """Where an earlier process stopped."""
+    """... and the newest that can be read: where the run goes on."""
 
 
 def run(config: dict[str, Any], path: Path, digest: str, started: float | None = None) -> dict[str, Any]:
@@ -89,6 +90,8 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
     clock.seconds["rendering"] = prepared.data.render_seconds
     if is_first_process():
         folder.claim(config)
+        if folder.summary() is not None or folder.last_checkpoint() != prepared.newest:
+            raise UserError(f"{folder.path}: another process went on with this run; type the same command again")
     loggers: list[Logger] = []
     try:
         step = prepared.last.step if prepared.last else None
@@ -116,10 +119,10 @@ def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
     sets = {} if protocol is None else protocol.all_sets(data.evaluation_sets())
     parts = build_parts(config, len(data.classes))
     task = build(config["task"])(backbone=parts.backbone, head=parts.head)
-    last = newest_readable(folder.checkpoints)
+    newest, last = folder.last_checkpoint(), newest_readable(folder.checkpoints)
     trainer = make_trainer(config, folder, snapshot(config, data.classes, data.class_names), last)
     data.check_batch(trainer.world_size)
-    return Prepared(data, task, trainer, protocol, sets, last)
+    return Prepared(data, task, trainer, protocol, sets, newest, last)
 
 
 def make_trainer(
@@ -135,10 +138,16 @@ def make_trainer(
         made if isinstance(made, Callback) else made(folder=folder.checkpoints, snapshot=kept, seconds=spent)
         for made in build(config["callbacks"] or {}).values()
     ]
+    kinds = {
+        "enable_checkpointing": any(isinstance(one, Checkpoint) for one in callbacks),
+        "enable_progress_bar": any(isinstance(one, ProgressBar) for one in callbacks),
+    }  # Lightning would bring its own where ours are left out
+    if not kinds["enable_checkpointing"]:
+        log.warning("no checkpoints are kept: this run cannot be taken up again, nor loaded")
     # A requeued SLURM job is taken up from the run folder: one owner, and that is not Lightning.
     plugins = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None
     try:
-        trainer: Trainer = build(config["trainer"])(
+        trainer: Trainer = build({**kinds, **config["trainer"]})(
             callbacks=callbacks, logger=False, plugins=plugins, default_root_dir=folder.path
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
@@ -152,13 +161,10 @@ def fit(prepared: Prepared, loggers: list[Logger]) -> None:
     trainer.loggers = loggers
     if last is not None:
         log.warning("going on from %s", last.path)
-    outside = signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the checkpoints listen: nothing is lost before
     try:
         trainer.fit(prepared.task, datamodule=prepared.data, ckpt_path=last.path if last else None, weights_only=True)
     except SIGTERMException:
         sys.exit(143)
-    finally:
-        signal.signal(signal.SIGTERM, outside)
 
 
 def close(loggers: list[Logger]) -> None:

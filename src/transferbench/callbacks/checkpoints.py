@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 """What a scheduler sends before it takes the machine: SLURM with ``--signal=USR1@120``, or a plain kill."""
 AGREE_EVERY = 10
-"""Batches between two times that several ranks ask each other whether one of them was told to stop."""
+"""Optimiser steps between two times that several ranks ask each other whether one of them was told to stop."""
 
 
 class Checkpoints(Checkpoint):
@@ -64,6 +64,7 @@ class Checkpoints(Checkpoint):
         self._started = time.monotonic()
         self._signalled = self._stopping = False
         self._pending: tuple[Path, Path] | None = None
+        self._saved = -1
         self._random: dict[str, Any] | None = None
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -101,7 +102,9 @@ class Checkpoints(Checkpoint):
         done = batch_idx + 1
         if done % trainer.accumulate_grad_batches or done >= trainer.num_training_batches:
             return  # gradients of half a step would be lost; the end of the epoch has a checkpoint of its own
-        if self._told_to_stop(trainer, done % AGREE_EVERY == 0) or (
+        if trainer.val_check_batch and done % trainer.val_check_batch == 0:
+            return  # the validation that follows would be missing in a run that goes on from here
+        if self._told_to_stop(trainer, trainer.global_step % AGREE_EVERY == 0) or (
             self.every_steps is not None and trainer.global_step % self.every_steps == 0
         ):
             self._save(trainer)
@@ -120,7 +123,7 @@ class Checkpoints(Checkpoint):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Publish what the last epoch saved; a run that ends anywhere else saves now."""
         self._publish(trainer)
-        if not (self.folder / checkpoint_name(trainer.global_step)).exists():
+        if self._saved != trainer.global_step:  # not by looking for the file: all ranks have to agree
             self._save(trainer)
             self._publish(trainer)
 
@@ -157,7 +160,7 @@ class Checkpoints(Checkpoint):
             part.unlink(missing_ok=True)
             reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
             raise RunFailed(f"{target} cannot be written ({reason}); those before are kept") from error
-        self._pending = (part, target)
+        self._pending, self._saved = (part, target), trainer.global_step
 
     def _publish(self, trainer: Trainer) -> None:
         if self._pending is not None:

@@ -14,7 +14,8 @@ __all__ = ["command", "conf_dir", "main"]
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong configuration or input, 143 after SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGUSR1):  # while a run trains, its checkpoints listen in this one's place
+        signal.signal(number, lambda *_: sys.exit(143))
     # OpenMP's threads spin while they wait, and take the cores from the loading processes: a third of the speed here.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(command(sys.argv))

@@ -19,7 +19,7 @@ from transferbench.data.images import UnreadableImage
 from transferbench.data.loading import Batch, CentreSet, CropLoader, CropSet, OnError
 from transferbench.data.samplers import EvaluationShare, TrainingShare
 from transferbench.data.unreadable import UnreadableLog
-from transferbench.distributed import is_main, rank, world_size
+from transferbench.distributed import is_main, outlive_sigterm, rank, world_size
 from transferbench.errors import UserError
 from transferbench.storage import digest_of
 
@@ -164,13 +164,14 @@ class ImageData(LightningDataModule, ABC):
         sampler = TrainingShare(len(images), self.seed, rank(), world)
         dataset = CropSet(images, self.crops.cut if self.batched else self.crops, self._log(), self.on_error)
         loader = self._loader(dataset, sampler=sampler, drop_last=True)
-        loader.skip, self._batches_done = self._batches_done % len(loader), 0
+        loader.skip, self._batches_done = self._batches_done, 0
         return loader
 
     def state_dict(self) -> dict[str, int]:
         """Return how many batches of this epoch the run was trained on: Lightning puts it into the checkpoint."""
-        loops: Any = self.trainer.fit_loop if self.trainer else None
-        return {"batches_done": loops.epoch_loop.batch_progress.current.ready if loops else 0}
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
+        whole = self.trainer is not None and done >= self.trainer.num_training_batches
+        return {"batches_done": 0 if whole else done}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Let the next training loader go on behind the batches of ``state_dict``."""
@@ -204,6 +205,7 @@ class ImageData(LightningDataModule, ABC):
             batch_size=self.batch_size,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            worker_init_fn=outlive_sigterm,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # so that a loader leaves the default one alone
             **options,

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from transferbench.data.image_set import ImageSet
 from transferbench.data.images import UnreadableImage
+from transferbench.distributed import outlive_sigterm
 from transferbench.errors import RunFailed, UserError
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,12 @@ def batches(pictures: Pictures, batch_size: int, workers: int = 0) -> Iterator[t
     The loader has a generator of its own, so that an evaluation leaves torch's default one where training needs it.
     """
     loader = DataLoader(
-        pictures, batch_size, num_workers=workers, collate_fn=_stack, generator=torch.Generator().manual_seed(0)
+        pictures,
+        batch_size,
+        num_workers=workers,
+        collate_fn=_stack,
+        worker_init_fn=outlive_sigterm,
+        generator=torch.Generator().manual_seed(0),
     )
     return (batch for batch in loader if batch is not None)
 
