@@ -175,22 +175,17 @@ def image_case(draws: random.Random, place: Path) -> str:
 
 
 def folder_case(draws: random.Random, place: Path) -> str:
-    root = place / "root"
-    shutil.rmtree(root, ignore_errors=True)
-    for split in draws.sample(("train", "val", "valid", "validation", "test", "other", "."), draws.randrange(0, 4)):
-        for name in draws.sample(("a", "b", "c", "ü x", ".hidden", "n01440764"), draws.randrange(0, 5)):
-            folder = root / split / name
-            if draws.random() < 0.1:
-                folder.parent.mkdir(parents=True, exist_ok=True)
-                if not folder.exists():
-                    folder.write_bytes(b"a file in place of a class")
-                continue
-            if not folder.parent.is_file() and not folder.is_file():
-                folder.mkdir(parents=True, exist_ok=True)
-                for index in range(draws.randrange(0, 4)):
-                    (folder / f"{index}{draws.choice(('.png', '.JPEG', '.txt', ''))}").write_bytes(b"x")
-                if draws.random() < 0.1 and not (folder / "loop").exists():
-                    (folder / "loop").symlink_to(root)
+    root = place / "tree" / "root"
+    shutil.rmtree(root.parent, ignore_errors=True)
+    for split in draws.choice((("train", "val"), ("train", "test"), ("train",), (".",))):
+        for name in ("a", "b", "ü x"):
+            (root / split / name).mkdir(parents=True)
+            for index in range(draws.randrange(2, 5)):
+                (root / split / name / f"{index}.png").write_bytes(b"x")
+    for _ in range(draws.randrange(4)):
+        folders = [path for path in (root, *sorted(root.rglob("*"))) if path.is_dir() and not path.is_symlink()]
+        if folders:
+            mutate_folder(draws, draws.choice(folders))
     try:
         splits = read_splits(root)
     except UserError as error:
@@ -200,6 +195,26 @@ def folder_case(draws: random.Random, place: Path) -> str:
     assert splits.train.classes == splits.test.classes
     assert len(splits.train.classes) >= 2
     return "read"
+
+
+def mutate_folder(draws: random.Random, folder: Path) -> None:
+    kind = draws.randrange(7)
+    files = [file for file in sorted(folder.iterdir()) if file.is_file()]
+    if kind == 0:
+        shutil.rmtree(folder)
+    elif kind == 1:
+        shutil.rmtree(folder)
+        folder.write_bytes(b"a file in place of a folder")
+    elif kind == 2:
+        (folder / draws.choice(("new", ".hidden", "train", "val", "0.txt"))).mkdir(exist_ok=True)
+    elif kind == 3 and not (folder / "loop").exists():
+        (folder / "loop").symlink_to(folder)
+    elif kind == 4 and files:
+        draws.choice(files).unlink()
+    elif kind == 5 and files:
+        draws.choice(files).rename(folder / f"x{draws.choice(('.txt', '', '.JPEG', '.png.part'))}")
+    elif kind == 6 and not (other := folder.with_name(draws.choice(("valid", "validation", "A", "é")))).exists():
+        folder.rename(other)
 
 
 def spread(count: int) -> dict[str, int]:
