@@ -183,5 +183,5 @@ def test_two_kills_leave_no_trace(photos: Path, tiny: tuple[str, ...], tmp_path:
 
 @pytest.mark.slow
 def test_twenty_kills_leave_no_trace(photos: Path, tiny: tuple[str, ...], tmp_path: Path, launch: Launch) -> None:
-    more = ("scale.epochs=60", "callbacks.checkpoints.every_steps=3", "scale.workers=1", "~transfer")
+    more = ("scale.epochs=120", "callbacks.checkpoints.every_steps=3", "scale.workers=1", "~transfer")
     kill_at_random(photos, tiny, tmp_path, launch, kills=20, seed=2, more=more)
