@@ -25,8 +25,8 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def test_modules_named_in_the_pages_exist() -> None:
-    named = {
-        path for page in PAGES for path in re.findall(r"`src/(transferbench/[\w/]+(?:\.py)?)/?`", page.read_text())
-    }
+    pages = [page for page in PAGES if page.stem != "extending"]  # which names files that the reader is to write
+    pattern = r"`src/(transferbench/[\w/]+(?:\.py)?)/?`"
+    named = {path for page in pages for path in re.findall(pattern, page.read_text(encoding="utf-8"))}
     assert named
     assert not [path for path in named if not (ROOT / "src" / path).exists()]
