@@ -205,9 +205,9 @@ def mutate_folder(draws: random.Random, folder: Path) -> None:
     elif kind == 1:
         shutil.rmtree(folder)
         folder.write_bytes(b"a file in place of a folder")
-    elif kind == 2:
-        (folder / draws.choice(("new", ".hidden", "train", "val", "0.txt"))).mkdir(exist_ok=True)
-    elif kind == 3 and not (folder / "loop").exists():
+    elif kind == 2 and not (new := folder / draws.choice(("new", ".hidden", "train", "val", "0.txt"))).exists():
+        new.mkdir()
+    elif kind == 3 and not os.path.lexists(folder / "loop"):  # also where what it led to is gone
         (folder / "loop").symlink_to(folder)
     elif kind == 4 and files:
         draws.choice(files).unlink()
