@@ -117,6 +117,7 @@ def answer(capsys: pytest.CaptureFixture[str], words: list[str]) -> str:
 @pytest.fixture
 def only_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs stop where training would begin."""
+    monkeypatch.chdir(Path.cwd())  # to be restored: the cases work in a folder of their own
     import transferbench.run
 
     def prepared(config: dict[str, Any], path: Path, digest: str, started: float) -> None:
@@ -226,8 +227,10 @@ def run_cases(
     capsys: pytest.CaptureFixture[str], seed: int,
 ) -> Counter[str]:  # fmt: skip
     """Run ``count`` cases and return how many ended in which way."""
+    (place / "photos").symlink_to(photos)
+    os.chdir(place)  # relative paths: a mutation must not depend on how long the path of this place is
     draws, found, number = random.Random(seed), Counter[str](), spread(count)
-    base = ["+experiment=trex", "data=folder", f"data.root={photos}", *tiny, f"outputs={place / 'o'}", "run=a"]
+    base = ["+experiment=trex", "data=folder", "data.root=photos", *tiny, "outputs=o", "run=a"]
     config, keys = resolved_keys(base, capsys)
     executed = place / "executed"
     cases: dict[str, Case] = {"images": image_case, "folders": folder_case}
@@ -245,7 +248,7 @@ def run_cases(
                                       f"_target_: os.system\n{lines[at]}"))  # fmt: skip
         (place / "conf" / "experiment").mkdir(parents=True, exist_ok=True)
         (place / "conf" / "experiment" / "mine.yaml").write_text("\n".join(lines))
-        return answer(capsys, ["--config-dir", str(place / "conf"), "+experiment=mine", *base[1:]])
+        return answer(capsys, ["--config-dir", "conf", "+experiment=mine", *base[1:]])
 
     whole = checkpoint()
 
