@@ -84,7 +84,6 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
     """Prepare, train, evaluate, report: the body of ``run``."""
     quieten()
     seed_everything(config["seed"], workers=True, verbose=False)
-    make_loggers = build(config["logger"]) if config["logger"] else None  # says at once what a logger lacks
     prepared = prepare(config, folder)
     clock.seconds["start-up"] = time.time() - clock.started - prepared.data.render_seconds
     clock.seconds["rendering"] = prepared.data.render_seconds
@@ -95,7 +94,8 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
     loggers: list[Logger] = []
     try:
         step = prepared.last.step if prepared.last else None
-        loggers = make_loggers(folder=folder.path, config=config, step=step) if make_loggers else []
+        if config["logger"]:
+            loggers = build(config["logger"])(folder=folder.path, config=config, step=step)
         clock.seconds["training"] = prepared.last.seconds if prepared.last else 0.0
         with clock.measure("training"):
             fit(prepared, loggers)
