@@ -17,7 +17,10 @@ from transferbench.check import problems_of
 
 CONF = cli.conf_dir()
 EXPERIMENTS = sorted(f.stem for f in (CONF / "experiment").glob("*.yaml"))
-FITS = {  # task -> the options of each group that go with it
+TASKS = {  # experiment -> task
+    f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0] for f in (CONF / "experiment").glob("*.yaml")
+}
+FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group that go with it
     "supervised": {
         "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
         "model": [
@@ -30,7 +33,8 @@ FITS = {  # task -> the options of each group that go with it
         "head": ["linear", "trex", "trex_star", "trex_plain", "deepncm"],
         "crops": ["single", "trex", "trex_star"],
         "scale": ["trex_world", "trex_sweep", "supervised_world", "oracle_world", "trex_cifar", "trex_paper"],
-    }
+    },
+    "compare": {},  # jobs bring what they work on
 }
 
 
@@ -56,7 +60,7 @@ def test_an_experiment_composes_and_passes_the_check(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_takes_every_option_that_fits_in_both_orders(name: str) -> None:
-    groups = FITS["supervised"]
+    groups = FITS[TASKS[name]]
     for group, options in groups.items():
         for option in options:
             words = f"{group}={option}".split()

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from transferbench.build import locate
 from transferbench.errors import UserError
 
-NEEDED = ("task", "data", "trainer")
 GIVEN: Mapping[str, tuple[str, ...]] = {
     "task": ("backbone", "head"),
     "head": ("width", "classes"),
@@ -36,10 +35,11 @@ def check(config: Mapping[str, Any], scale_keys: Sequence[str] = ()) -> None:
 
 def _missing_parts(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence for each part that is left out, or is no part, and that a run cannot do without."""
-    for group in NEEDED:
+    for group in _needed_groups(config):
         if config.get(group) is None:
             yield f"{group} is left out; choose {group}=..."
-    parts = {group: config.get(group) for group in (*NEEDED, "model", "head", "transfer", "logger")}
+    groups = ("task", "data", "trainer", "model", "head", "transfer", "logger")
+    parts = {group: config.get(group) for group in groups}
     callbacks = config.get("callbacks")
     if isinstance(callbacks, Mapping):
         parts |= {f"callbacks.{name}": node for name, node in callbacks.items()}
@@ -52,6 +52,20 @@ def _missing_parts(config: Mapping[str, Any]) -> Iterator[str]:
         if name in GIVEN and isinstance(node, Mapping) and node.get("_partial_"):
             yield from _unfilled(node, name, GIVEN[name])
     yield from _parts_the_task_needs(config)
+
+
+def _needed_groups(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the groups a run cannot do without: a job brings what it works on, a frozen model may name data sets."""
+    task, transfer = config.get("task"), config.get("transfer")
+    try:
+        target = locate(str(task["_target_"])) if isinstance(task, Mapping) else None
+    except (UserError, KeyError):
+        target = None  # said of the target itself
+    if hasattr(target, "carry_out"):
+        return ("task",)
+    if not hasattr(target, "training_step") and isinstance(transfer, Mapping) and transfer.get("datasets"):
+        return ("task", "trainer", "transfer")
+    return ("task", "data", "trainer")
 
 
 def _unfilled(node: Mapping[str, Any], path: str, given: Sequence[str]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
 
-from transferbench.build import build
+from transferbench.build import build, locate
 from transferbench.check import check_devices
 from transferbench.checkpoint import Resumable, build_parts, newest_readable, snapshot, unpretrained
 from transferbench.errors import RunFailed, UserError
@@ -29,9 +29,10 @@ from transferbench.outputs import RunFolder, read_metrics
 from transferbench.report.facts import RunFacts, Shown
 from transferbench.report.gather import facts_of_summary, final_metrics, gather
 from transferbench.report.html import write_report
+from transferbench.report.outcome import Outcome, listings_of, print_outcome, write_outcome
 from transferbench.report.provenance import Clock, commit, versions
 from transferbench.report.table import print_scores
-from transferbench.report.wandb_facts import wandb_facts
+from transferbench.report.wandb_facts import wandb_facts, wandb_outcome
 from transferbench.storage import digest_of
 from transferbench.transfer.floors import floors
 
@@ -43,7 +44,9 @@ class Prepared:
     """All that a configuration asks for, built and found good before the run folder is touched."""
 
     data: Any
-    task: LightningModule
+    """None for a frozen model that is evaluated on named data sets alone."""
+    task: Any
+    """A LightningModule, or something with a ``backbone`` that is not trained."""
     trainer: Trainer
     protocol: Any
     sets: dict[str, Any]
@@ -65,7 +68,7 @@ def run(config: dict[str, Any], path: Path, digest: str, started: float | None =
     folder.refuse_another(config)
     summary = folder.summary()
     if summary is not None:
-        print_scores(facts_of_summary(summary), Console(), folder.path / "report.html")
+        show_again(summary, folder.path / "report.html")
         return summary
     try:
         return execute(config, folder, clock)
@@ -84,9 +87,11 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
     """Prepare, train, evaluate, report: the body of ``run``."""
     quieten()
     seed_everything(config["seed"], workers=True, verbose=False)
+    if hasattr(locate(config["task"]["_target_"]), "carry_out"):
+        return carry_out(config, folder, clock)
     prepared = prepare(config, folder)
-    clock.seconds["start-up"] = time.time() - clock.started - prepared.data.render_seconds
-    clock.seconds["rendering"] = prepared.data.render_seconds
+    rendering = 0.0 if prepared.data is None else prepared.data.render_seconds
+    clock.seconds |= {"start-up": time.time() - clock.started - rendering, "rendering": rendering}
     if is_first_process():
         folder.claim(config)
         if folder.summary() is not None or folder.last_checkpoint() != prepared.newest:
@@ -96,9 +101,10 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
         step = prepared.last.step if prepared.last else None
         if config["logger"]:
             loggers = build(config["logger"])(folder=folder.path, config=config, step=step)
-        clock.seconds["training"] = prepared.last.seconds if prepared.last else 0.0
-        with clock.measure("training"):
-            fit(prepared, loggers)
+        if isinstance(prepared.task, LightningModule):
+            clock.seconds["training"] = prepared.last.seconds if prepared.last else 0.0
+            with clock.measure("training"):
+                fit(prepared, loggers)
         if not is_first_process():
             return {}
         scores, shown = evaluate(config, prepared, clock)
@@ -115,14 +121,53 @@ def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
     check_devices(config["trainer"])
     protocol = build(config["transfer"]) if config["transfer"] else None
     data = build(config["data"])
-    data.setup("fit")
-    sets = {} if protocol is None else protocol.all_sets(data.evaluation_sets())
-    parts = build_parts(config, len(data.classes))
+    if data is not None:
+        data.setup("fit")
+    sets = {} if protocol is None else protocol.all_sets({} if data is None else data.evaluation_sets())
+    classes, names = ([], []) if data is None else (data.classes, data.class_names)
+    parts = build_parts(config, len(classes))
     task = build(config["task"])(backbone=parts.backbone, head=parts.head)
     newest, last = folder.last_checkpoint(), newest_readable(folder.checkpoints)
-    trainer = make_trainer(config, folder, snapshot(config, data.classes, data.class_names), last)
-    data.check_batch(trainer.world_size)
+    trainer = make_trainer(config, folder, snapshot(config, classes, names), last)
+    if isinstance(task, LightningModule):
+        data.check_batch(trainer.world_size)
+        if not any(isinstance(one, Checkpoint) for one in trainer.callbacks):  # type: ignore[attr-defined]
+            log.warning("no checkpoints are kept: this run cannot be taken up again, nor loaded")
     return Prepared(data, task, trainer, protocol, sets, newest, last)
+
+
+def carry_out(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str, Any]:
+    """Run a task that is a job: it gets the run folder and writes what it likes into it, and the page is made here."""
+    job = build(config["task"])
+    clock.seconds["start-up"] = time.time() - clock.started
+    folder.claim(config)
+    loggers = build(config["logger"])(folder=folder.path, config=config) if config["logger"] else []
+    try:
+        with clock.measure("job"):
+            outcome = job.carry_out(folder.path, config["seed"])
+        facts = RunFacts(**origin_of(config, folder), config=config, metrics=outcome.metrics, timings=clock.seconds)
+        report = write_outcome(outcome, facts, folder.path)
+        for logger in loggers:
+            logger.log_metrics(outcome.metrics, 0)
+            if hasattr(logger, "log_facts"):
+                logger.log_facts(wandb_outcome(outcome, report))
+        printed = [vars(listing) for listing in outcome.printed]
+        times = {"seconds": clock.total(), "timings": dict(clock.seconds)}
+        summary = {**origin_of(config, folder), **times, "digest": folder.digest, "metrics": outcome.metrics}
+        folder.write_summary(summary | {"said": outcome.said, "printed": printed})
+        print_outcome(outcome, Console(), report)
+        return summary
+    finally:
+        close(loggers)
+
+
+def show_again(summary: Mapping[str, Any], report: Path) -> None:
+    """Print what a finished run printed at its end."""
+    if "printed" in summary:
+        kept = Outcome(said=str(summary.get("said", "")), printed=listings_of(summary["printed"]))
+        print_outcome(kept, Console(), report)
+    else:
+        print_scores(facts_of_summary(summary), Console(), report)
 
 
 def make_trainer(
@@ -142,8 +187,6 @@ def make_trainer(
         "enable_checkpointing": any(isinstance(one, Checkpoint) for one in callbacks),
         "enable_progress_bar": any(isinstance(one, ProgressBar) for one in callbacks),
     }  # Lightning would bring its own where ours are left out
-    if not kinds["enable_checkpointing"]:
-        log.warning("no checkpoints are kept: this run cannot be taken up again, nor loaded")
     # A requeued SLURM job is taken up from the run folder: one owner, and that is not Lightning.
     plugins = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None
     try:
@@ -199,8 +242,7 @@ def finish(
     loggers: Sequence[Logger] = (),
 ) -> dict[str, Any]:
     """Write the report and the summary, send the dashboards their pictures, show the table."""
-    origin: dict[str, Any] = {"name": config["name"], "run": folder.path.name, "seed": config["seed"]}
-    origin |= {"commit": commit(), "versions": versions()}
+    origin = origin_of(config, folder)
     facts = RunFacts(
         **origin,
         **vars(shown),
@@ -220,6 +262,12 @@ def finish(
     folder.write_summary(summary)
     print_scores(facts_of_summary(summary), Console(), report)
     return summary
+
+
+def origin_of(config: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Return which run it was, of which code."""
+    named = {"name": config["name"], "run": folder.path.name, "seed": config["seed"]}
+    return {**named, "commit": commit(), "versions": versions()}
 
 
 def is_first_process() -> bool:

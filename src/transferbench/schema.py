@@ -23,7 +23,7 @@ class Root:
     outputs: str = "outputs"
     needs: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006
     task: Any = MISSING
-    data: Any = MISSING
+    data: Any = None
     crops: Any = None
     model: Any = None
     head: Any = None

@@ -28,7 +28,7 @@ class FolderData(ImageData):
     def __init__(
         self,
         root: str,
-        crops: Callable[[Image.Image], list[Tensor]],
+        crops: Callable[[Image.Image], list[Tensor]] | None,
         batch_size: int,
         eval_resize: int,
         eval_size: int,

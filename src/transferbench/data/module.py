@@ -41,7 +41,7 @@ class ImageData(LightningDataModule, ABC):
 
     Args:
         crops: an RGB image to its training crops (``MultiCrop``); one that is ``batched`` cuts them in the workers and
-            finishes them on the device, a batch at a time.
+            finishes them on the device, a batch at a time. None where nothing is trained.
         batch_size: images a device and step.
         eval_resize: length of the shorter side in validation, pixels (bilinear).
         eval_size: height and width of the centre crop in validation, pixels.
@@ -55,7 +55,7 @@ class ImageData(LightningDataModule, ABC):
 
     def __init__(
         self,
-        crops: Callable[[Image.Image], list[Tensor]],
+        crops: Callable[[Image.Image], list[Tensor]] | None,
         batch_size: int,
         eval_resize: int,
         eval_size: int,
@@ -148,7 +148,9 @@ class ImageData(LightningDataModule, ABC):
         return (self.crops.finish(crops), labels) if cut else batch
 
     def check_batch(self, devices: int) -> None:
-        """Raise ``UserError`` when the training images fill no batch on each of ``devices``."""
+        """Raise ``UserError`` when there are no crops, or the training images fill no batch on each of ``devices``."""
+        if self.crops is None:
+            raise UserError("crops is left out, and training needs them; choose crops=...")
         length = len(self.splits.train)
         if length < self.batch_size * devices:
             each = f" on each of {devices} devices" if devices > 1 else ""

@@ -33,7 +33,7 @@ class WorldData(ImageData):
 
     def __init__(
         self,
-        crops: Callable[[Image.Image], list[Tensor]],
+        crops: Callable[[Image.Image], list[Tensor]] | None,
         batch_size: int,
         eval_resize: int,
         eval_size: int,

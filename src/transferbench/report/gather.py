@@ -32,15 +32,16 @@ def gather(data: Any, sets: Mapping[str, Any], result: Any) -> Shown:
     ``sets`` are all that were evaluated on, those that the transfer protocol adds included.
     """
     draw: Any = getattr(data, "draw", None)
-    names = dict(zip(data.classes, data.class_names)) if draw is None else data.world.names
+    trained = () if data is None else data.classes
+    names = data.world.names if draw is not None else dict(zip(trained, () if data is None else data.class_names))
     found = () if result is None else result.neighbours
     means = () if draw is None else draw.mean_similarity()
     return Shown(
         test_counts={} if result is None else dict(result.test_counts),
-        crops=data.sample_crops(SHOWN_CROPS),
+        crops=data.sample_crops(SHOWN_CROPS) if getattr(data, "crops", None) is not None else [],
         neighbours=[_neighbours(one, sets[one.dataset], names) for one in found],
         concepts={name: [names.get(c, c) for c in splits.train.classes] for name, splits in sets.items()},
-        trained={name: len(set(splits.train.classes) & set(data.classes)) for name, splits in sets.items()},
+        trained={name: len(set(splits.train.classes) & set(trained)) for name, splits in sets.items()},
         similarity={f"level_{k}": mean for k, mean in enumerate(means, start=1)},
         ties_at_cuts=None if draw is None else draw.ties_at_cuts,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transferbench.errors import UserError
 from transferbench.probes.aggregate import log_odds
 from transferbench.probes.names import SEEN
 from transferbench.report.compare import LEVELS
@@ -66,7 +67,7 @@ class Trend:
 class Sweep:
     """All that is known of a sweep; ``groups`` are in the order of their settings, the first is the reference.
 
-    A few groups without a trend are compared pair by pair, all others with the reference alone.
+    A few groups of a real sweep without a trend are compared pair by pair, all others with the reference alone.
     """
 
     folder: Path
@@ -98,15 +99,29 @@ class Sweep:
         return sorted({(one.group, one.against) for one in self.differences}, key=lambda pair: pair[::-1])
 
 
-def read_sweep(folder: Path) -> Sweep:
-    """Return the sweep in ``folder``: whatever is there, with the jobs that have no result named."""
-    keys, jobs = read_jobs(Path(folder))
+def read_sweep(
+    folder: Path, runs: Sequence[Path] | None = None, training: str | None = None, baseline: str | None = None
+) -> Sweep:
+    """Return the sweep in ``folder``: whatever is there, with the jobs that have no result named.
+
+    Args:
+        folder: where the jobs lie, and where the sweep's page goes.
+        runs: run folders to take as the jobs, wherever they lie.
+        training: the metric that says how well the training task is done; None for the best known one that is there.
+        baseline: the group that the others are compared with, by its label or one of its values; None for the first.
+
+    Raises:
+        UserError: no group is the ``baseline``.
+    """
+    keys, jobs = read_jobs(Path(folder), runs)
     finished = [job for job in jobs if job.run is not None]
-    training = next((k for k in TRAINING_KEYS if any(k in job.metrics for job in finished)), TRAINING_KEYS[0])
-    groups = _groups(finished, training)
+    known = (k for k in TRAINING_KEYS if any(k in job.metrics for job in finished))
+    training = training or next(known, TRAINING_KEYS[0])
+    groups = _led_by(baseline, _groups(finished, training))
     measures = tuple(dict.fromkeys(measure for group in groups for measure in group.estimates))
     trends = tuple(_trends(groups, keys, measures))
-    references = range(len(groups)) if len(groups) <= MOST_PAIRED and not trends else range(min(len(groups), 1))
+    few = len(groups) <= MOST_PAIRED and runs is None
+    references = range(len(groups)) if few and not trends else range(min(len(groups), 1))
     return Sweep(
         folder=Path(folder),
         keys=keys,
@@ -118,6 +133,18 @@ def read_sweep(folder: Path) -> Sweep:
         trends=trends,
         notes=tuple(_notes(finished, groups)),
     )
+
+
+def _led_by(baseline: str | None, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    """Return the groups with the one called ``baseline`` in front."""
+    if baseline is None:
+        return groups
+    named = [group for group in groups if baseline in (group.label, *map(said, group.settings.values()))]
+    if len(named) != 1:
+        found = "none" if not named else f"{len(named)} of them"
+        labels = "; ".join(group.label for group in groups)
+        raise UserError(f"baseline={baseline}: {found} of the runs compared is called so; expected one of: {labels}")
+    return (named[0], *(group for group in groups if group is not named[0]))
 
 
 def measured(metrics: Mapping[str, float], training_key: str) -> dict[str, float]:

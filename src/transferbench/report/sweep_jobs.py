@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -13,14 +14,17 @@ from transferbench.errors import UserError
 from transferbench.outputs import flatten
 from transferbench.report.compare import Summary, read_run
 from transferbench.report.sweep_records import JobRecord, read_records
-from transferbench.report.sweep_settings import ABSENT, asked_for, is_numeric, leaves, said, varying
+from transferbench.report.sweep_settings import ABSENT, asked_for, is_numeric, leaves, said, varying, with_model_run
 
 State: TypeAlias = Literal["finished", "unfinished", "failed", "broken"]
 
 
 @dataclass(frozen=True)
 class SweepJob:
-    """One job: ``run`` is its summary, None when it has none that can be read; ``reason`` says why in a sentence."""
+    """One job: ``run`` is its summary, None when it has none that can be read; ``reason`` says why in a sentence.
+
+    ``folder`` is relative to the sweep's.
+    """
 
     folder: str
     state: State
@@ -50,13 +54,15 @@ class _Found:
     """When its configuration was written, in seconds since the epoch."""
 
 
-def read_jobs(sweep: Path) -> tuple[tuple[str, ...], list[SweepJob]]:
+def read_jobs(sweep: Path, runs: Sequence[Path] | None = None) -> tuple[tuple[str, ...], list[SweepJob]]:
     """Return the keys of the settings that vary, and all jobs below the folder ``sweep`` in the order of these.
 
-    Nothing that is unfinished or broken is an error here: such a job has its state and its reason.
+    With ``runs``, these run folders, wherever they lie, are the jobs. Nothing that is unfinished or broken is an error
+    here: such a job has its state and its reason.
     """
     records = read_records(sweep)
-    found = [*_in_folders(sweep, records), *_without_folder(sweep, records)]
+    inside = sorted(sweep.iterdir()) if runs is None and sweep.is_dir() else []
+    found = [*_in_folders(sweep, inside if runs is None else runs, records), *_without_folder(sweep, records)]
     found.sort(key=lambda one: (-1 if one.job.number is None else one.job.number, one.begun))
     finished = [one for one in found if one.job.run is not None and one.config is not None]
     configs = [one.config for one in finished if one.config is not None]
@@ -69,10 +75,10 @@ def read_jobs(sweep: Path) -> tuple[tuple[str, ...], list[SweepJob]]:
     return tuple(columns), _in_order(jobs, tuple(columns))
 
 
-def _in_folders(sweep: Path, records: list[JobRecord]) -> Iterator[_Found]:
-    """Yield the jobs that have a folder."""
+def _in_folders(sweep: Path, paths: Iterable[Path], records: list[JobRecord]) -> Iterator[_Found]:
+    """Yield the jobs that have a folder, among ``paths``."""
     of_folder = {record.folder: record for record in records}
-    for path in sorted(sweep.iterdir()) if sweep.is_dir() else ():
+    for path in paths:
         if not ((path / "config.yaml").exists() or (path / "summary.json").exists()):
             continue
         record = of_folder.get(path.name)
@@ -84,7 +90,8 @@ def _in_folders(sweep: Path, records: list[JobRecord]) -> Iterator[_Found]:
             state = "failed" if record and record.error else "unfinished"
             reasons.append(record.error if record and record.error else "no summary.json yet")
         number = record.number if record else None
-        job = SweepJob(path.name, state, number, run=None if reasons else run, reason="; ".join(reasons))
+        at, said_why = os.path.relpath(path, sweep), "; ".join(reasons)
+        job = SweepJob(at, state, number, run=None if reasons else run, reason=said_why)
         yield _Found(job, config, record, _begun(path))
 
 
@@ -102,7 +109,7 @@ def _config(path: Path, reasons: list[str]) -> dict[str, Any] | None:
         reasons.append(f"{file.name} cannot be read ({type(error).__name__})")
         return None
     if isinstance(content, dict):
-        return {str(key): value for key, value in content.items()}
+        return with_model_run({str(key): value for key, value in content.items()})
     reasons.append(f"{file.name} holds no configuration")
     return None
 

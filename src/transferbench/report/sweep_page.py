@@ -65,6 +65,15 @@ def conclude(folder: Path, console: Console) -> None:
 def write_sweep(sweep: Sweep) -> Path:
     """Write ``sweep.csv``, ``sweep.html`` and, where both axes were measured, ``figures/tradeoff.png``."""
     write_text(sweep.folder / "sweep.csv", csv_text(sweep))
+    lead = [element("p", escaped(in_words(sweep)), class_="lead")]
+    count = len(sweep.jobs)
+    kicker = f"transferbench · sweep of {count} job{'s' * (count != 1)}"
+    write_text(sweep.folder / "sweep.html", page(sweep.folder.name, kicker, lead, sweep_sections(sweep), ""))
+    return sweep.folder / "sweep.html"
+
+
+def sweep_sections(sweep: Sweep) -> list[str]:
+    """Return the page's sections as HTML, and write the chart as ``figures/tradeoff.png`` where it can be drawn."""
     parts = []
     if has_tradeoff(sweep):
         figure = tradeoff_figure(sweep)
@@ -81,12 +90,7 @@ def write_sweep(sweep: Sweep) -> Path:
     if sets:
         below = _changes(sweep, sets) if sweep.differences else ""
         parts.append(section("Set by set", _groups(sweep, sets), below, note=_SETS))
-    parts.append(section("The jobs", _jobs(sweep)))
-    lead = [element("p", escaped(in_words(sweep)), class_="lead")]
-    count = len(sweep.jobs)
-    kicker = f"transferbench · sweep of {count} job{'s' * (count != 1)}"
-    write_text(sweep.folder / "sweep.html", page(sweep.folder.name, kicker, lead, parts, ""))
-    return sweep.folder / "sweep.html"
+    return [*parts, section("The jobs", _jobs(sweep))]
 
 
 def in_words(sweep: Sweep) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -45,7 +46,8 @@ def varying(
         column = choices.get(key) or columns.get(key) or _of_need(key, records)
         if column and not any(_same(column, other) for other in chosen.values()):
             chosen[key] = column
-    wanted = _count(list(columns.values()))
+    named = [] if any(records) else list(choices.values())  # without records, runs of two experiments are two things
+    wanted = _count([*columns.values(), *named])
     others = choices | {key: columns[key] for key in sorted(columns, key=_rank)}
     for key, column in others.items():
         now = _count(list(chosen.values()))
@@ -54,6 +56,24 @@ def varying(
         if _count([*chosen.values(), column]) > now:
             chosen[key] = column
     return chosen
+
+
+def with_model_run(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a resolved configuration that names the run its model came from by what that run was, not by its path.
+
+    ``model.experiment`` and the settings of that run stand under ``model``, without its seed.
+    """
+    model = config.get("model")
+    path = model.get("path") if isinstance(model, Mapping) else None
+    file = Path(str(path)) / "config.yaml"
+    if path is None or not file.exists():
+        return config
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        kept = {key: value for key, value in identity(content).items() if key not in ("seed", "transfer", "callbacks")}
+        return {**config, "model": {"experiment": content["name"], **kept}}
+    except (OSError, UnicodeError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return config
 
 
 def _tried(asked: Sequence[JobRecord]) -> list[str]:

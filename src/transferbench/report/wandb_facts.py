@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from transferbench.report.facts import Neighbours, Picture, RunFacts
+from transferbench.report.outcome import Outcome
 from transferbench.report.scores import Scores, read_scores
 from transferbench.report.wording import floor_name, probe_name, set_name
 
@@ -49,13 +50,33 @@ def wandb_facts(facts: RunFacts, report: Path | None = None) -> dict[str, Any]:
     if facts.concepts:
         found["tables/concepts"] = wandb.Table(columns=list(CONCEPT_COLUMNS), data=concept_rows(facts))
     if report is not None:
-        for figure in sorted((report.parent / "figures").glob("accuracy_*.png")):
-            found[f"media/{figure.stem}"] = wandb.Image(str(figure))
-        if report.stat().st_size <= LARGEST_PAGE:
-            found["report"] = wandb.Html(report.read_text(encoding="utf-8"), inject=False, data_is_not_path=True)
-        else:
-            log.warning("%s is larger than %d MB: not sent to W&B", report, LARGEST_PAGE // 1_000_000)
+        found |= _files(report, "accuracy_*.png")
     return {key: value for key, value in found.items() if not isinstance(value, list) or value}
+
+
+def wandb_outcome(outcome: Outcome, report: Path) -> dict[str, Any]:
+    """Return what ``WandbRun.log_facts`` sends of a job: its tables, its figures and its page."""
+    import wandb
+
+    tables = {
+        f"tables/{listing.title}": wandb.Table(columns=list(listing.head), data=[list(row) for row in listing.rows])
+        for listing in outcome.printed
+    }
+    return {**tables, **_files(report, "*.png")}
+
+
+def _files(report: Path, pattern: str) -> dict[str, Any]:
+    """Return the figures beside a report, and the report where it is not too large."""
+    import wandb
+
+    found: dict[str, Any] = {}
+    for figure in sorted((report.parent / "figures").glob(pattern)):
+        found[f"media/{figure.stem}"] = wandb.Image(str(figure))
+    if report.stat().st_size <= LARGEST_PAGE:
+        found["report"] = wandb.Html(report.read_text(encoding="utf-8"), inject=False, data_is_not_path=True)
+    else:
+        log.warning("%s is larger than %d MB: not sent to W&B", report, LARGEST_PAGE // 1_000_000)
+    return found
 
 
 def accuracy_rows(facts: RunFacts, scores: Scores) -> tuple[list[str], list[list[Any]]]:
