@@ -20,6 +20,7 @@ EXPERIMENTS = sorted(f.stem for f in (CONF / "experiment").glob("*.yaml"))
 TASKS = {  # experiment -> task
     f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0] for f in (CONF / "experiment").glob("*.yaml")
 }
+NEEDS = {name: ["needs.model=/x"] for name, task in TASKS.items() if task == "frozen"}
 FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group that go with it
     "supervised": {
         "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
@@ -29,12 +30,21 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
             "resnet50",
             "timm model.name=vit_tiny_patch16_224",
             "torchvision model.name=resnet18",
+            "checkpoint model.path=/x",
         ],
         "head": ["linear", "trex", "trex_star", "trex_plain", "deepncm"],
         "crops": ["single", "trex", "trex_star"],
         "scale": ["trex_world", "trex_sweep", "supervised_world", "oracle_world", "trex_cifar", "trex_paper"],
     },
+    "frozen": {
+        "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
+        "model": ["resnet50", "timm model.name=vit_tiny_patch16_224", "checkpoint model.path=/x", "needed"],
+        "scale": ["transfer_world", "transfer_paper"],
+        "transfer": ["levels", "trex", "cog", "fewshot"],
+    },
     "compare": {},  # jobs bring what they work on
+    "cog_levels": {},
+    "zoo": {},
 }
 
 
@@ -52,7 +62,7 @@ def resolved(*overrides: str) -> dict:
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_composes_and_passes_the_check(name: str) -> None:
-    config = resolved(f"+experiment={name}")
+    config = resolved(f"+experiment={name}", *NEEDS.get(name, []))
     assert config["name"] == name
     assert list(problems_of(config)) == []
     assert len((CONF / "experiment" / f"{name}.yaml").read_text().splitlines()) <= 25
@@ -65,7 +75,7 @@ def test_an_experiment_takes_every_option_that_fits_in_both_orders(name: str) ->
         for option in options:
             words = f"{group}={option}".split()
             for order in permutations([f"+experiment={name}", " ".join(words)]):
-                config = resolved(*" ".join(order).split())
+                config = resolved(*" ".join(order).split(), *NEEDS.get(name, []))
                 assert list(problems_of(config)) == []
                 if group == "data" and "root" in option:
                     assert config["data"]["root"] == "/x"

@@ -25,7 +25,12 @@ def _rank(number: int, port: int, place: str) -> None:
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=number)
     length = 2 + number  # the last batches of two ranks need not be equally long
     gathered, labels = gather(torch.full((length, 2), float(number)), torch.arange(length))
-    torch.save({"features": gathered, "labels": labels, "main": is_main()}, Path(place) / f"{number}.pt")
+    found = {"features": gathered, "labels": labels, "main": is_main()}
+    asked: list[int] = []
+    exchange = dist.all_gather
+    dist.all_gather = lambda pieces, mine: (asked.append(mine.numel()), exchange(pieces, mine))
+    (found["equal"],) = gather(torch.full((2, 3), float(number)), equal=True)
+    torch.save({**found, "asked": asked}, Path(place) / f"{number}.pt")
     dist.destroy_process_group()
 
 
@@ -38,4 +43,6 @@ def test_two_ranks_of_unequal_length_are_gathered_in_their_order(tmp_path: Path)
         found = torch.load(tmp_path / f"{number}.pt", weights_only=True)
         assert found["features"][:, 0].tolist() == [0, 0, 1, 1, 1]
         assert found["labels"].tolist() == [0, 1, 0, 1, 2]
+        assert found["equal"].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
+        assert found["asked"] == [6]  # the batch alone, and not its length
         assert found["main"] == (number == 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "transferbench"
-GROUND = {"errors", "storage", "unpickle", "distributed", "__version__"}
+GROUND = {"errors", "storage", "unpickle", "distributed", "batch_norm", "__version__"}
 ALLOWED = {
     "concepts": set(),
     "text": set(),

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 
 TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "torch.optim.")
 """What the task of a checkpoint may name."""
+FROM_A_FILE = "transferbench.checkpoint.backbone"
+"""The target of ``model=checkpoint``; no checkpoint names it, so that it opens when that file is gone."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def build_parts(config: Mapping[str, Any], classes: int, allowed: Sequence[str] 
 
 def snapshot(config: Mapping[str, Any], classes: Sequence[str], class_names: Sequence[str]) -> dict[str, Any]:
     """Return what every checkpoint carries so that it can be opened again: plain containers only."""
-    facts = {"config": dict(config), "classes": list(classes), "class_names": list(class_names)}
+    kept = {**config, "model": architecture(config["model"])} if config.get("model") else dict(config)
+    facts = {"config": kept, "classes": list(classes), "class_names": list(class_names)}
     return {"version": transferbench.__version__, **facts}
 
 
@@ -136,11 +139,64 @@ def load(path: Path | str, trusted: Sequence[str] = ()) -> Network:
 
 def unpretrained(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``config`` with the download of pretrained weights switched off: the checkpoint brings its own."""
-    model = dict(config["model"])
+    model = architecture(config["model"])
     for key, off in (("pretrained", False), ("weights", None)):
         if key in model:
             model[key] = off
     return {**config, "model": model}
+
+
+def backbone(
+    path: str,
+    *,
+    name: str | None = None,
+    network: nn.Module | None = None,
+    layout: str | Mapping[str, Any] | None = None,
+    trusted: Sequence[str] = (),
+) -> nn.Module:
+    """Return a trained backbone, to be evaluated or trained on: of a run of ours, or of a published file.
+
+    ``path`` is a run folder, a checkpoint of ours, or somebody else's file; what network that is of and how it lies
+    there say ``name``, ``network`` and ``layout`` (``models.foreign.foreign_backbone``). ``trusted`` as for ``load``.
+
+    Raises:
+        UserError: the file cannot be read, or does not fit its network, with the keys that differ.
+    """
+    foreign = {"name": name, "network": network, "layout": layout}
+    if not _is_ours(path):
+        node = {"_target_": "transferbench.models.foreign.foreign_backbone", "path": path, **foreign}
+        return build(node)  # type: ignore[no-any-return]
+    given = [key for key, value in foreign.items() if value is not None]
+    if given:
+        raise UserError(f"model.{given[0]}: {path} is of transferbench and brings its own network; leave it out")
+    return load(path, trusted).backbone.train()
+
+
+def _is_ours(path: str) -> bool:
+    """Tell a checkpoint of this package from other files; of no file at all ``read`` says what is missing."""
+    if not Path(path).is_file():
+        return True
+    if path.endswith(".safetensors"):
+        return False
+    try:
+        return SNAPSHOT in torch.load(path, map_location="meta", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError):
+        return False
+
+
+def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node of ``model``'s network without its file: of ``model=checkpoint``, what the file was made with.
+
+    Raises:
+        UserError: as ``read``, for a checkpoint of ours.
+    """
+    if model.get("_target_") != FROM_A_FILE:
+        return dict(model)
+    if model.get("network"):
+        return dict(model["network"])
+    if model.get("name"):
+        return {"_target_": "transferbench.models.zoo.zoo_backbone", "name": model["name"]}
+    return dict(read(model["path"])[SNAPSHOT]["config"]["model"])
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

@@ -30,22 +30,30 @@ def is_main() -> bool:
 
 
 @torch.no_grad()
-def gather(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Concatenate each of ``tensors`` (B, ...) over ranks, in rank order; batches may differ in length over ranks."""
+def gather(*tensors: Tensor, equal: bool = False) -> tuple[Tensor, ...]:
+    """Concatenate each of ``tensors`` (B, ...) over ranks, in rank order; batches may differ in length over ranks.
+
+    ``equal`` says that they do not: nothing is asked of the other ranks then, and nothing waits for the device.
+    """
     if world_size() == 1:
         return tensors
-    return tuple(_gather_one(tensor) for tensor in tensors)
+    return tuple(_gather_one(tensor, None if equal else _lengths(tensor)) for tensor in tensors)
 
 
-def _gather_one(tensor: Tensor) -> Tensor:
+def _lengths(tensor: Tensor) -> list[int]:
     count = torch.tensor([tensor.shape[0]], device=tensor.device)
     counts = [torch.zeros_like(count) for _ in range(world_size())]
     dist.all_gather(counts, count)
-    lengths = [int(c.item()) for c in counts]
+    return torch.cat(counts).tolist()
+
+
+def _gather_one(tensor: Tensor, lengths: list[int] | None) -> Tensor:
+    """Concatenate over ranks that have batches of ``lengths``, or the same as here where that is None."""
+    lengths = lengths or [tensor.shape[0]] * world_size()
     padded = tensor.new_zeros((max(lengths), *tensor.shape[1:]))
     padded[: tensor.shape[0]] = tensor
     pieces = [torch.zeros_like(padded) for _ in lengths]
-    dist.all_gather(pieces, padded.contiguous())
+    dist.all_gather(pieces, padded)
     return torch.cat([piece[:length] for piece, length in zip(pieces, lengths)])
 
 

@@ -18,9 +18,12 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
+from torch import nn
 
+from transferbench.batch_norm import join, separate
 from transferbench.build import build, locate
 from transferbench.check import check_devices
 from transferbench.checkpoint import Resumable, build_parts, newest_readable, snapshot, unpretrained
@@ -105,6 +108,9 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
             clock.seconds["training"] = prepared.last.seconds if prepared.last else 0.0
             with clock.measure("training"):
                 fit(prepared, loggers)
+        elif prepared.trainer.world_size > 1:
+            with clock.measure("evaluation"):
+                prepared.protocol.share_extraction(prepared.task.backbone, prepared.sets, prepared.trainer)
         if not is_first_process():
             return {}
         scores, shown = evaluate(config, prepared, clock)
@@ -170,6 +176,19 @@ def show_again(summary: Mapping[str, Any], report: Path) -> None:
         print_scores(facts_of_summary(summary), Console(), report)
 
 
+class JointBatchNorms(TorchSyncBatchNorm):
+    """What ``trainer.sync_batchnorm`` does here: Lightning's own way refuses CPUs, and drops timm's activations."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Let the batch norms of ``model`` take their moments over all devices."""
+        assert isinstance(model, LightningModule)
+        return join(model, model.trainer.strategy.root_device)
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Let them be what they were."""
+        return separate(model)
+
+
 def make_trainer(
     config: Mapping[str, Any], folder: RunFolder, kept: Mapping[str, Any], last: Resumable | None
 ) -> Trainer:
@@ -187,8 +206,10 @@ def make_trainer(
         "enable_checkpointing": any(isinstance(one, Checkpoint) for one in callbacks),
         "enable_progress_bar": any(isinstance(one, ProgressBar) for one in callbacks),
     }  # Lightning would bring its own where ours are left out
-    # A requeued SLURM job is taken up from the run folder: one owner, and that is not Lightning.
-    plugins = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else None
+    plugins: list[Any] = [JointBatchNorms()] if config["trainer"].get("sync_batchnorm") else []
+    if SLURMEnvironment.detect():
+        # A requeued job is taken up from the run folder: one owner, and that is not Lightning.
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     try:
         trainer: Trainer = build({**kinds, **config["trainer"]})(
             callbacks=callbacks, logger=False, plugins=plugins, default_root_dir=folder.path

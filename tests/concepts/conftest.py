@@ -3,12 +3,15 @@
 import csv
 import importlib.util
 import os
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import nltk
 import pytest
+from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
-from transferbench.concepts.similarity import LinSimilarity
+from transferbench.concepts.similarity import Similarity
 from transferbench.concepts.wordnet import WordNet, open_wordnet
 from transferbench.errors import UserError
 from transferbench.world.taxonomy import concept_ids, leaves, read_taxonomy, write_wordnet
@@ -108,8 +111,8 @@ def cog_levels() -> dict[int, list[str]]:
 
 
 @pytest.fixture(scope="session")
-def lin(wordnet: WordNet, imagenet: list[str], imagenet21k: dict[str, int]) -> LinSimilarity:
-    return LinSimilarity(wordnet, [*imagenet21k, *imagenet])
+def lin(wordnet: WordNet, imagenet: list[str], imagenet21k: dict[str, int]) -> Similarity:
+    return Similarity(wordnet, [*imagenet21k, *imagenet])
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +132,27 @@ def cog_folder() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder}: no such folder; set TRANSFERBENCH_TEST_DATA")
     return folder
+
+
+class NounReader(WordNetCorpusReader):
+    """NLTK's reader without its map to other WordNet versions, which needs a file that Debian leaves out."""
+
+    def map_wn(self, version: str = "wordnet") -> None:
+        return None
+
+
+@pytest.fixture(scope="session")
+def nltk_reader(wordnet: WordNet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WordNetCorpusReader]:
+    """NLTK's reader over the same files; Debian leaves out ``lexnames``, which nothing here uses."""
+    source = Path(wordnet.source)
+    if not (source / "index.verb").is_file():
+        pytest.skip(f"{source}: not the complete database, which NLTK's reader needs")
+    folder = tmp_path_factory.mktemp("nltk")
+    for path in [source / "data.noun", *source.glob("data.adj"), *source.glob("index.*"), *source.glob("*.exc")]:
+        shutil.copyfile(path, folder / path.name)
+    (folder / "lexnames").write_text("".join(f"{number:02d}\tname{number}\t1\n" for number in range(45)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nltk.data, "path", [*nltk.data.path, str(folder)])  # NLTK opens nothing outside its data folders
+        with pytest.warns(UserWarning, match="multilingual"):
+            reader = NounReader(str(folder), None)
+        yield reader

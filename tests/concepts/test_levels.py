@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from transferbench.concepts.levels import draw_levels, level_slices, rank_levels
-from transferbench.concepts.similarity import LinSimilarity
+from transferbench.concepts.similarity import Similarity
 from transferbench.concepts.wordnet import open_wordnet
 from transferbench.errors import UserError
 
@@ -27,7 +27,7 @@ def test_the_world_gives_graded_levels(world_tree, seed):
 def test_levels_follow_the_similarity(world_tree):
     wordnet, leaves = world_tree
     draw = draw_levels(wordnet, leaves, seed=3)
-    lin = LinSimilarity(wordnet, leaves)
+    lin = Similarity(wordnet, leaves)
     assert list(draw.similarity) != [] and set(draw.similarity) == set(draw.nearest) == {
         w for x in draw.levels for w in x
     }
@@ -57,7 +57,7 @@ def ladder(write_nouns, folder):
     )
     ids = write_nouns(folder, parents)
     concepts = [wnid for name, wnid in ids.items() if name[1:].isdigit() or name == "seen"]
-    return LinSimilarity(open_wordnet(folder), concepts), concepts, ids
+    return Similarity(open_wordnet(folder), concepts), concepts, ids
 
 
 def test_ties_at_cuts_are_counted_and_shuffled(tmp_path, write_nouns):

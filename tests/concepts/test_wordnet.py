@@ -1,16 +1,12 @@
 import random
-import shutil
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
-import nltk
 import pytest
-from nltk.corpus.reader.wordnet import WordNetCorpusReader
 
 from transferbench.concepts import wordnet as module
-from transferbench.concepts.wordnet import WordNet, open_wordnet
+from transferbench.concepts.wordnet import open_wordnet
 from transferbench.errors import UserError
 
 PARENTS = {
@@ -163,30 +159,6 @@ class TestSearch:
         place.write_bytes(b"PK broken")
         with pytest.raises(UserError, match=r"wordnet\.zip: cannot read"):
             open_wordnet()
-
-
-class NounReader(WordNetCorpusReader):
-    """NLTK's reader without its map to other WordNet versions, which needs a file that Debian leaves out."""
-
-    def map_wn(self, version: str = "wordnet") -> None:
-        return None
-
-
-@pytest.fixture(scope="module")
-def nltk_reader(wordnet: WordNet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WordNetCorpusReader]:
-    """NLTK's reader over the same files; Debian leaves out ``lexnames``, which nothing here uses."""
-    source = Path(wordnet.source)
-    if not (source / "index.verb").is_file():
-        pytest.skip(f"{source}: not the complete database, which NLTK's reader needs")
-    folder = tmp_path_factory.mktemp("nltk")
-    for path in [source / "data.noun", *source.glob("data.adj"), *source.glob("index.*"), *source.glob("*.exc")]:
-        shutil.copyfile(path, folder / path.name)
-    (folder / "lexnames").write_text("".join(f"{number:02d}\tname{number}\t1\n" for number in range(45)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nltk.data, "path", [str(folder)])  # NLTK opens nothing outside its data folders
-        with pytest.warns(UserWarning, match="multilingual"):
-            reader = NounReader(str(folder), None)
-        yield reader
 
 
 def test_agrees_with_nltk(wordnet, nltk_reader):

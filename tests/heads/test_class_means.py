@@ -1,7 +1,9 @@
+import copy
 import math
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from transferbench.errors import UserError
@@ -82,6 +84,18 @@ def test_the_pointer_returns_when_batches_divide_the_memory():
         memory.push(torch.randn(2, 2), torch.tensor([0, 1]))
         pointers.append(int(memory.pointer))
     assert pointers == [2, 4, 0, 2]
+
+
+def test_a_loaded_memory_goes_on_at_its_pointer():
+    memory, loaded = ClassMeans(1, 9, size=5), nn.Sequential(ClassMeans(1, 9, size=5))
+    for labels in ([1, 2, 3], [4]):
+        memory.push(torch.zeros(len(labels), 1), torch.tensor(labels))
+    loaded.load_state_dict({f"0.{key}": value for key, value in memory.state_dict().items()})
+    copied = copy.deepcopy(loaded)
+    for one in (memory, loaded[0], copied[0]):
+        one.push(torch.zeros(1, 1), torch.tensor([5]))
+        assert one.labels.tolist() == [1, 2, 3, 4, 5]
+        assert int(one.pointer) == 0
 
 
 def test_gradient_reaches_the_embedding_and_nothing_else():

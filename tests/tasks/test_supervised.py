@@ -11,6 +11,9 @@ from transferbench.errors import RunFailed, UserError
 from transferbench.heads.classification import class_mean_head, cosine_head, linear_head, running_mean_head
 from transferbench.models.backbone import Backbone
 from transferbench.optim.momentum import MomentumEncoder
+from transferbench.run import JointBatchNorms
+from transferbench.tasks import supervised
+from transferbench.tasks.sharded import FullySharded
 from transferbench.tasks.supervised import Supervised, stack_by_size
 
 CLASSES = 5
@@ -243,6 +246,52 @@ def test_divergence_stops_before_the_optimiser_step():
     assert torch.equal(made.backbone.net[0].weight, before)
 
 
+class Spoil(Callback):
+    """Let the loss, or the weights alone, be no number from one step on."""
+
+    def __init__(self, step: int, weights: bool = False) -> None:
+        self.step, self.weights = step, weights
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step and not self.weights:
+            pl_module.head.classifier.bias.data[0] = float("nan")
+
+    def on_before_zero_grad(self, trainer, pl_module, optimizer):
+        if trainer.global_step == self.step and self.weights:
+            pl_module.backbone.net[0].weight.data[0] = float("inf")
+
+
+class Save(Callback):
+    """Save after a step."""
+
+    def __init__(self, path, step: int) -> None:
+        self.path, self.step = path, step
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+@pytest.mark.parametrize(("saved", "seen"), [(None, 5), (3, 3), (99, 12)])
+def test_losses_that_are_looked_at_later(saved, seen, tmp_path, monkeypatch):
+    """As on a GPU: every so many steps, before a checkpoint is written and at the end of an epoch."""
+    monkeypatch.setitem(supervised.LOOK_EVERY, "cpu", 5 if seen == 5 else 99)
+    path, made, spy = tmp_path / "spoilt.ckpt", task("linear", lr=0.1, warmup_epochs=0), Spy()
+    callbacks = [spy, Spoil(2), *([] if saved is None else [Save(path, saved)])]
+    with pytest.raises(RunFailed, match=r"the loss became nan at step 2 \(epoch 0"):
+        trainer(callbacks=callbacks).fit(made, loader(count=48))
+    assert len(spy.rates) == (4 if seen == 5 else seen)  # in the fifth step before the optimiser
+    assert not path.exists()
+
+
+def test_no_checkpoint_with_spoilt_weights_is_written(tmp_path):
+    """Another device's loss, or a gradient alone, may be what is no number."""
+    saved = [Save(tmp_path / f"{step}.ckpt", step) for step in (1, 2)]
+    with pytest.raises(RunFailed, match=r"backbone.net.0.weight is not finite after step 1: .*lower scale.lr"):
+        trainer(callbacks=[Spoil(1, weights=True), *saved]).fit(task("linear"), loader())
+    assert [file.name for file in tmp_path.iterdir()] == ["1.ckpt"]
+
+
 def test_a_run_can_be_measured_in_steps():
     spy = Spy()
     trainer(max_epochs=-1, max_steps=12, callbacks=[spy]).fit(task(lr=6.4), loader())
@@ -289,10 +338,6 @@ def test_bfloat16_autocast_trains(head):
     assert len(spy.rates) == 3
 
 
-def group_norm(channels):
-    return nn.GroupNorm(2, channels)
-
-
 class Shares(LightningDataModule):
     """Rank r takes images r, r + 2, r + 4, ..."""
 
@@ -310,20 +355,43 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("head", ["class means", "running means"])
-@pytest.mark.usefixtures("one_thread")
-def test_two_processes_equal_one_with_the_joint_batch(head, monkeypatch):
-    """In weights, and so in loss and gradients, and in memory; without batch norm, which gloo cannot synchronise."""
-    means = functools.partial(class_mean_head, **small, hidden_layers=0, memory=20, momentum=0.9)
-    monkeypatch.setitem(HEADS, "class means", means)
-    monkeypatch.setenv("MASTER_PORT", "")  # to be restored: Lightning sets it
-    monkeypatch.delenv("MASTER_PORT")
-    settings = {"lr": 3.2, "norm": group_norm, "warmup_epochs": 0}
-    ours, wanted = task(head, **settings), task(head, **settings)
-    trainer(strategy="ddp_fork", devices=2, use_distributed_sampler=False).fit(ours, datamodule=Shares())
+STRATEGIES = {
+    "ddp": lambda: "ddp_fork",
+    "fsdp": lambda: FullySharded(smallest=50, start_method="fork"),
+}
+
+
+def in_two_processes(strategy, made, tmp_path=None, **settings):
+    """Fit ``made`` in two processes with joint batch norms; return the trainer."""
+    two = {"strategy": STRATEGIES[strategy](), "devices": 2, "use_distributed_sampler": False, "sync_batchnorm": True}
+    fit = {key: settings.pop(key) for key in ("ckpt_path", "weights_only") if key in settings}
+    made_trainer = trainer(tmp_path, **two, plugins=[JointBatchNorms()], **settings)
+    made_trainer.fit(made, datamodule=Shares(), **fit)
+    return made_trainer
+
+
+def joint_batches():
+    """Yield what ``Shares`` gives to two ranks, as one batch of eight."""
     joint = [8 * step + image for step in range(3) for image in (0, 2, 4, 6, 1, 3, 5, 7)]
-    trainer().fit(wanted, loader(count=24, batch_size=8, order=joint))
-    assert not torch.equal(ours.backbone.net[0].weight, task(head, **settings).backbone.net[0].weight)
+    return loader(count=24, batch_size=8, order=joint)
+
+
+@pytest.fixture
+def forked(one_thread, monkeypatch):
+    """Lightning sets the port; it is to be another one the next time."""
+    monkeypatch.setenv("MASTER_PORT", "")
+    monkeypatch.delenv("MASTER_PORT")
+
+
+@pytest.mark.parametrize("head", ["class means", "running means"])
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+def test_two_processes_equal_one_with_the_joint_batch(head, strategy, forked):
+    """In weights, and so in loss and gradients, in memory, and in the statistics of every batch norm."""
+    ours, wanted = (task(head, lr=0.32, warmup_epochs=0) for _ in range(2))
+    in_two_processes(strategy, ours)
+    trainer().fit(wanted, joint_batches())
+    assert not torch.equal(ours.backbone.net[0].weight.float(), task(head).backbone.net[0].weight)
+    assert type(ours.backbone.net[1]) is nn.BatchNorm2d
     for (key, value), other in zip(ours.state_dict().items(), wanted.state_dict().values()):
         torch.testing.assert_close(value, other, msg=lambda text, key=key: f"{key}: {text}")
 

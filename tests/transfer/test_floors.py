@@ -143,7 +143,7 @@ def test_the_random_backbone_has_its_pictures_statistics(sets, make, monkeypatch
     random_floor(PROTOCOL, sets, make, 0, "cpu")
     norm = networks[0].body[1]
     convolution = networks[0].body[0]
-    crops = torch.stack([PROTOCOL.transform(sets["seen"].train.image(i)) for i in range(40)])
+    crops = torch.stack([PROTOCOL.transform(networks[0])(sets["seen"].train.image(i)) for i in range(40)])
     activations = convolution(crops.float() / 255)
     torch.testing.assert_close(norm.running_mean, activations.mean(dim=(0, 2, 3)).detach(), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(norm.running_var, activations.var(dim=(0, 2, 3)).detach(), atol=1e-5, rtol=1e-4)

@@ -13,6 +13,7 @@ from transferbench.features.extract import extract
 from transferbench.probes.knn import knn_predict
 from transferbench.probes.logreg import fit_logreg
 from transferbench.probes.ncm import ncm_predict
+from transferbench.probes.scores import mean_per_class
 from transferbench.transfer.protocol import Protocol
 
 
@@ -29,6 +30,7 @@ def test_scores_are_those_of_the_probes(sets, network):
         "knn/top1": np.mean(knn_predict(train.x, train.y, test.x, k=5) == test.y),
         "ncm/top1": np.mean(ncm_predict(train.x, train.y, test.x) == test.y),
         "logreg/top1": np.mean(linear.predict(test.x) == test.y),
+        "logreg/mean_per_class": mean_per_class(linear.predict(test.x), test.y),
     }
     assert list(found.scores) == ["seen", "level_1", "level_2"]
     assert found.test_counts == {"seen": 12, "level_1": 12, "level_2": 12}
@@ -84,7 +86,7 @@ def test_folders_are_evaluated_too(sets, network, tmp_path):
 
 
 def test_a_folder_may_not_take_the_name_of_a_set(sets, tmp_path):
-    with pytest.raises(UserError, match=r"transfer\.folders\.level_1: the data has a set"):
+    with pytest.raises(UserError, match=r"transfer\.folders\.level_1: there is a set"):
         protocol(folders={"level_1": str(tmp_path)}).all_sets(sets)
 
 

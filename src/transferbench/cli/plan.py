@@ -71,10 +71,9 @@ def _plan(config: DictConfig, trail: tuple[str, ...], sweeping: bool, problems: 
 
 
 def _with_needs(config: DictConfig, values: dict[str, str]) -> DictConfig:
-    """Return ``config`` with each need replaced by a string."""
+    """Return ``config`` with each need that it refers to replaced by a string, and without the others."""
     filled = config.copy()
-    for name, value in values.items():
-        OmegaConf.update(filled, f"needs.{name}", value, force_add=True)
+    filled.needs = dict(values)
     return filled
 
 

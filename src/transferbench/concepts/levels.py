@@ -10,7 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from transferbench.concepts.similarity import LinSimilarity
+from transferbench.concepts.graph import Floats
+from transferbench.concepts.similarity import Similarity
 from transferbench.concepts.wordnet import WordNet
 from transferbench.errors import UserError
 
@@ -45,6 +46,26 @@ class Draw:
     def mean_similarity(self) -> tuple[float, ...]:
         """Mean similarity of each level to the seen concepts."""
         return tuple(float(np.mean([self.similarity[wnid] for wnid in level])) for level in self.levels)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Concepts by falling similarity to the seen ones.
+
+    Attributes:
+        concepts: wnids, the most similar first.
+        similarity: ``(len(concepts),)``, rounded so that equal ones are equal.
+        nearest: for each concept the seen one it is most similar to (the first by wnid among equals).
+    """
+
+    concepts: tuple[str, ...]
+    similarity: Floats
+    nearest: tuple[str, ...]
+
+    def ties_at_cuts(self, slices: Sequence[slice]) -> int:
+        """Ends of levels at which concepts of equal similarity fall on both sides."""
+        cuts = {cut for level in slices for cut in (level.start, level.stop)}.difference({0, len(self.concepts)})
+        return sum(bool(self.similarity[cut - 1] == self.similarity[cut]) for cut in cuts)
 
 
 def draw_levels(
@@ -85,7 +106,7 @@ def draw_levels(
             f"levels: found {len(concepts)} leaf concepts, expected at least {seen_count + levels * per_level} "
             f"({seen_count} seen and {levels} levels of {per_level}); ask for fewer"
         )
-    similarity = LinSimilarity(wordnet, concepts)
+    similarity = Similarity(wordnet, concepts)
     branches = _branches(wordnet, concepts, seen_count)
     rng = np.random.default_rng(seed)
     slices = level_slices(len(concepts) - seen_count, levels, per_level)
@@ -107,29 +128,37 @@ def level_slices(count: int, levels: int, per_level: int) -> tuple[slice, ...]:
     return tuple(slice(start, start + per_level) for start in starts)
 
 
+def rank(similarity: Similarity, concepts: Sequence[str], seen: Sequence[str], rng: np.random.Generator) -> Ranking:
+    """Rank the concepts that are not seen by their similarity to those that are, ties shuffled."""
+    seen = sorted(seen)
+    unseen = rng.permutation(sorted(set(concepts).difference(seen))).tolist()
+    values, nearest = similarity.to_set(unseen, seen)
+    values = np.round(values, _DECIMALS)
+    order = np.argsort(-values, kind="stable")
+    return Ranking(
+        concepts=tuple(unseen[index] for index in order),
+        similarity=values[order],
+        nearest=tuple(seen[place] for place in nearest[order]),
+    )
+
+
 def rank_levels(
-    similarity: LinSimilarity,
+    similarity: Similarity,
     concepts: Sequence[str],
     seen: Sequence[str],
     slices: Sequence[slice],
     rng: np.random.Generator,
 ) -> Draw:
     """Rank the concepts that are not seen by similarity to those that are, ties shuffled, and cut out the levels."""
-    seen = sorted(seen)
-    unseen = rng.permutation(sorted(set(concepts).difference(seen))).tolist()
-    values, nearest = similarity.to_set(unseen, seen)
-    values = np.round(values, _DECIMALS)
-    order = np.argsort(-values, kind="stable")
-    ranked = values[order]
-    cuts = {cut for level in slices for cut in (level.start, level.stop)}.difference({0, len(ranked)})
-    members = [[int(index) for index in order[level]] for level in slices]
-    drawn = [index for level in members for index in level]
+    ranking = rank(similarity, concepts, seen, rng)
+    values = ranking.similarity
+    drawn = [place for level in slices for place in range(len(values))[level]]
     return Draw(
-        seen=tuple(seen),
-        levels=tuple(tuple(sorted(unseen[index] for index in level)) for level in members),
-        similarity={unseen[index]: float(values[index]) for index in drawn},
-        nearest={unseen[index]: seen[nearest[index]] for index in drawn},
-        ties_at_cuts=sum(bool(ranked[cut - 1] == ranked[cut]) for cut in cuts),
+        seen=tuple(sorted(seen)),
+        levels=tuple(tuple(sorted(ranking.concepts[level])) for level in slices),
+        similarity={ranking.concepts[place]: float(values[place]) for place in drawn},
+        nearest={ranking.concepts[place]: ranking.nearest[place] for place in drawn},
+        ties_at_cuts=ranking.ties_at_cuts(slices),
         distinct_similarities=len(np.unique(values[drawn])),
     )
 

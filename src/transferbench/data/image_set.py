@@ -19,10 +19,11 @@ from transferbench.storage import digest_of
 
 
 class ImageSet(ABC):
-    """N images with one label each.
+    """N images with one label each, or with one for each of C classes.
 
     Attributes:
-        labels: (N,) int64, indices into ``classes``.
+        labels: (N,) int64, indices into ``classes``; of a multi-label set (N, C) int64, a column a class: 1 where the
+            image shows it, 0 where it does not, -1 where that is left open and is neither learnt nor scored.
         classes: the names of the classes, in the order of the labels.
     """
 
@@ -31,6 +32,11 @@ class ImageSet(ABC):
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an image may show several of the classes."""
+        return self.labels.ndim == 2
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,19 +68,27 @@ class Splits:
     test: ImageSet
 
 
+def _as_labels(labels: npt.ArrayLike, classes: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return ``labels`` as int64; raises ``ValueError`` unless they are (N,) or (N, C), C the number of ``classes``."""
+    found = np.asarray(labels, dtype=np.int64)
+    if found.ndim != 1 and found.shape[1:] != (len(classes),):
+        raise ValueError(f"labels of shape {found.shape} for {len(classes)} classes")
+    return found
+
+
 class FolderImages(ImageSet):
     """Images in files, read when asked for.
 
     Args:
         root: the folder that the names are relative to.
         names: N paths relative to ``root``, with forward slashes.
-        labels: (N,) indices into ``classes``.
+        labels: (N,) indices into ``classes``, or (N, C) of a multi-label set.
         classes: the names of the classes.
     """
 
     def __init__(self, root: Path | str, names: Sequence[str], labels: npt.ArrayLike, classes: Sequence[str]) -> None:
         self.root = Path(root)
-        self.labels = np.asarray(labels, dtype=np.int64)
+        self.labels = _as_labels(labels, classes)
         self.classes = tuple(classes)
         encoded = [os.fsencode(name) for name in names]
         # One block of bytes and not a list of strings: counting references to a million strings would copy their
@@ -125,7 +139,7 @@ class ArrayImages(ImageSet):
 
     Args:
         pixels: (N, H, W, 3) or (N, H, W) uint8.
-        labels: (N,) indices into ``classes``.
+        labels: (N,) indices into ``classes``, or (N, C) of a multi-label set.
         classes: the names of the classes.
         prefix: what the names begin with (``cifar10/train`` gives ``cifar10/train/0``).
     """
@@ -134,7 +148,7 @@ class ArrayImages(ImageSet):
         self, pixels: npt.NDArray[np.uint8], labels: npt.ArrayLike, classes: Sequence[str], prefix: str = "image"
     ) -> None:
         self.pixels = pixels
-        self.labels = np.asarray(labels, dtype=np.int64)
+        self.labels = _as_labels(labels, classes)
         self.classes = tuple(classes)
         self.prefix = prefix
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from transferbench.data.class_split import class_generator
 from transferbench.data.image_set import FolderImages, Splits
 from transferbench.errors import UserError
 
@@ -37,15 +37,22 @@ def read_splits(root: Path | str, holdout: float = 0.1, seed: int = 0) -> Splits
         train = read_folder(folder / "train")
         if held_out is None:
             return _split(train, holdout, seed)
-        test = read_folder(held_out)
-        _check_same_classes(train, test)
-        return Splits(train, test)
+        return _paired(train, read_folder(held_out))
     if held_out is not None:
         raise UserError(f"{folder} has {held_out.name}/ but no train/ with class folders in it; expected {LAYOUT}.")
     inside = _subfolders(folder)
     if inside and set(inside) <= {"train", *HELD_OUT}:
         raise UserError(f"{folder}: no class folders in {' and '.join(sorted(inside))}/; expected {LAYOUT}.")
     return _split(read_folder(folder), holdout, seed)
+
+
+def read_train_val(root: Path | str) -> Splits:
+    """List the class folders in ``root/train`` and ``root/val``.
+
+    Raises:
+        UserError: as ``read_folder``, and for folders of different classes.
+    """
+    return _paired(read_folder(Path(root) / "train"), read_folder(Path(root) / "val"))
 
 
 def read_folder(folder: Path | str, classes: Sequence[str] | None = None) -> FolderImages:
@@ -137,13 +144,14 @@ def _check_class_folders(root: Path, classes: Sequence[str]) -> None:
     raise UserError(f"{root} {what}; set data.root=FOLDER to a folder that holds {LAYOUT}.")
 
 
-def _check_same_classes(train: FolderImages, test: FolderImages) -> None:
+def _paired(train: FolderImages, test: FolderImages) -> Splits:
     lacking = sorted(set(test.classes) - set(train.classes))
     if lacking:
         raise UserError(f"{train.root} lacks {_listing('class', lacking)}, found in {test.root}; expected the same.")
     lacking = sorted(set(train.classes) - set(test.classes))
     if lacking:
         raise UserError(f"{test.root} lacks {_listing('class', lacking)}, found in {train.root}; expected the same.")
+    return Splits(train, test)
 
 
 def _split(images: FolderImages, holdout: float, seed: int) -> Splits:
@@ -157,8 +165,7 @@ def _split(images: FolderImages, holdout: float, seed: int) -> Splits:
                 f"{images.root.parent if images.root.name == 'train' else images.root}/val/<class>."
             )
         count = min(max(1, round(holdout * len(members))), len(members) - 1)
-        generator = np.random.default_rng([seed, zlib.crc32(os.fsencode(name))])
-        held_out[generator.choice(members, count, replace=False)] = True
+        held_out[class_generator(seed, name).choice(members, count, replace=False)] = True
     return Splits(images.select(np.flatnonzero(~held_out)), images.select(np.flatnonzero(held_out)))
 
 

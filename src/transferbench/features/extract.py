@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Transform = Callable[[Image], Tensor]
 """From an RGB picture to a ``(3, S, S)`` uint8 tensor, the same size for every picture."""
+Take = Callable[[NDArray[np.int64], NDArray[np.float32]], None]
+"""What is done with the positions (B,) of a batch in its image set and its features (B, D)."""
+Load = Callable[[Sequence[range]], Iterable[tuple[Tensor, Tensor]]]
+"""From the positions of some images to batches of positions (B,) and pictures (B, 3, S, S)."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Features:
     x: NDArray[np.float32]
     """(N, D)"""
     y: NDArray[np.int64]
-    """(N,) class indices."""
+    """The labels in the set: (N,) class indices, or (N, C) of a set with several labels an image."""
     positions: NDArray[np.int64]
     """(N,) where each row stands in the image set: ``range(N)`` unless images were unreadable."""
 
@@ -89,13 +93,18 @@ def evenly_spaced(length: int, most: int) -> NDArray[np.int64]:
 
 
 @contextmanager
-def frozen(backbone: nn.Module, device: str | torch.device) -> Iterator[None]:
-    """Put ``backbone`` in evaluation mode on ``device``; afterwards every module has its mode and device again."""
+def frozen(backbone: nn.Module, device: str | torch.device | None = None) -> Iterator[None]:
+    """Put ``backbone`` in evaluation mode on ``device``; afterwards every module has its mode and device again.
+
+    Without ``device`` it may be moved by others meanwhile.
+    """
     modes = {module: module.training for module in backbone.modules()}
     first = next(chain(backbone.parameters(), backbone.buffers()), None)
     home = torch.device("cpu") if first is None else first.device
     try:
-        backbone.eval().to(device)
+        backbone.eval()
+        if device is not None:
+            backbone.to(device)
         yield
     finally:
         backbone.to(home)
@@ -131,14 +140,40 @@ def extract(
     ``positions`` (P,) takes these images alone. Unreadable images are left out with a warning. Raises ``UserError``
     when no image could be read and ``RunFailed`` when a feature is not finite.
     """
-    rows, read = [], []
+    rows: list[NDArray[np.float32]] = []
+    read: list[NDArray[np.int64]] = []
+
+    def keep(where: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        read.append(where)
+        rows.append(features)
+
+    loader = batches(Pictures(images, transform, positions), batch_size, workers)
+    run_backbone(backbone, loader, keep, device=device, precision=precision)
+    return collect(images, rows, read)
+
+
+def run_backbone(
+    backbone: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    take: Take,
+    *,
+    device: str | torch.device = "cpu",
+    precision: Precision = "32-true",
+) -> None:
+    """Give ``take`` the positions and the features of one of ``loader``'s batches after the other.
+
+    The backbone runs in evaluation mode on ``device``; afterwards it is what and where it was.
+    """
     # frozen is the outermost: a module moved inside inference_mode could not be trained any more
     with frozen(backbone, device), torch.inference_mode(), autocast(device, precision):
-        for where, pictures in batches(Pictures(images, transform, positions), batch_size, workers):
-            features = backbone(pictures.to(device, memory_format=torch.channels_last))
-            rows.append(features.float().cpu())
-            read.append(where)
-    return collect(images, [row.numpy() for row in rows], [where.numpy() for where in read])
+        for where, pictures in loader:
+            take(where.numpy(), features_of(backbone, pictures.to(device)))
+
+
+def features_of(backbone: nn.Module, pictures: Tensor) -> NDArray[np.float32]:
+    """Return the features (B, D) of ``pictures`` (B, 3, S, S), which are on the backbone's device."""
+    features: Tensor = backbone(pictures.contiguous(memory_format=torch.channels_last))
+    return features.float().cpu().numpy()
 
 
 def collect(images: ImageSet, rows: list[NDArray[np.float32]], positions: list[NDArray[np.int64]]) -> Features:
@@ -149,6 +184,11 @@ def collect(images: ImageSet, rows: list[NDArray[np.float32]], positions: list[N
     if not rows:
         raise UserError(f"none of the {len(images)} images could be read; expected at least one")
     x, where = np.concatenate(rows), np.concatenate(positions)
+    refuse_non_finite(x)
+    return Features(x, np.asarray(images.labels, dtype=np.int64)[where], where)
+
+
+def refuse_non_finite(x: NDArray[np.float32]) -> None:
+    """Raise ``RunFailed`` if a feature is NaN or infinite."""
     if not np.isfinite(x).all():
         raise RunFailed("the backbone's features hold values that are not finite: its training has diverged")
-    return Features(x, np.asarray(images.labels, dtype=np.int64)[where], where)

@@ -37,6 +37,8 @@ class ClassMeans(nn.Module):
         self.register_buffer("features", torch.randn(size, width))
         self.register_buffer("labels", torch.randint(classes, (size,)))
         self.register_buffer("pointer", torch.zeros(1, dtype=torch.long))
+        self._start = 0  # the pointer, where it can be read without waiting for the device
+        self.register_load_state_dict_post_hook(_read_pointer)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def class_sums(self) -> Tensor:
@@ -56,8 +58,13 @@ class ClassMeans(nn.Module):
 
         What does not fit before the end of the memory is dropped, and the pointer returns to the start.
         """
-        start, size = int(self.pointer), len(self.labels)
+        start, size = self._start, len(self.labels)
         stop = min(start + len(labels), size)
         self.features[start:stop] = features[: stop - start].to(self.features.dtype)
         self.labels[start:stop] = labels[: stop - start]
-        self.pointer.fill_(stop % size)
+        self._start = stop % size
+        self.pointer.fill_(self._start)
+
+
+def _read_pointer(memory: ClassMeans, _: object) -> None:
+    memory._start = int(memory.pointer)

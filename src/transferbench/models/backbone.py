@@ -13,6 +13,7 @@ from transferbench.errors import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the training images of ImageNet-1K, as torchvision publishes them
 IMAGENET_STD = (0.229, 0.224, 0.225)
+WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")  # torchvision's; in training these heads add outputs of their own
 
 
 class Backbone(nn.Module):
@@ -23,13 +24,22 @@ class Backbone(nn.Module):
         width: number of features.
         mean: per channel, of images in [0, 1]; kept as the buffer ``mean`` of shape ``(3, 1, 1)``.
         std: like ``mean``.
+        size: side in pixels of the centre crop that published weights want; None for pictures as they come.
+        resize: length in pixels of the shorter side before that crop, by bicubic interpolation; None likewise.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, net: nn.Module, width: int, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD
+        self,
+        net: nn.Module,
+        width: int,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        *,
+        size: int | None = None,
+        resize: int | None = None,
     ) -> None:
         super().__init__()
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
@@ -38,6 +48,8 @@ class Backbone(nn.Module):
             )
         self.net = net
         self.width = width
+        self.size = size
+        self.resize = resize
         self.register_buffer("mean", torch.tensor(list(mean)).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(list(std)).view(3, 1, 1))
 
@@ -136,8 +148,11 @@ def torchvision_backbone(
     published = [entry.name for entry in torchvision.models.get_model_weights(name)]
     if weights is not None and weights != "DEFAULT" and weights not in published:
         raise UserError(f"torchvision publishes no weights {weights} of {name}: expected one of {', '.join(published)}")
+    settings: dict[str, bool] = {}
+    if name in WITH_AUXILIARY_HEADS:
+        settings = {"aux_logits": False} if weights else {"aux_logits": False, "init_weights": True}
     try:
-        net = torchvision.models.get_model(name, weights=weights)
+        net = torchvision.models.get_model(name, weights=weights, **settings)
     except (OSError, RuntimeError) as error:
         raise UserError(f"torchvision could not load weights {weights} of {name}: {_first_line(error)}") from error
     return Backbone(net, _drop_classifier(net, name), mean, std)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from transferbench.report import sections
 from transferbench.report.facts import RunFacts
+from transferbench.report.fewshot_figure import fewshot_figure, has_shots
 from transferbench.report.figures import accuracy_figure, curve_figures
 from transferbench.report.markup import element, escaped, page
 from transferbench.report.pictures import crops_figure, neighbours_figure
@@ -37,6 +38,7 @@ def write_report(facts: RunFacts, folder: Path) -> Path:
     lead = [element("p", escaped(headline(facts)), class_="lead"), sections.tiles(facts)]
     parts = [
         sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
+        sections.few_shot(drawn.get("fewshot", "")),
         sections.training({name: svg for name, svg in drawn.items() if name.startswith("curve_")}),
         sections.crops(facts.crops),
         sections.neighbours(facts.neighbours),
@@ -57,6 +59,8 @@ def _charts(facts: RunFacts) -> dict[str, Figure]:
         f"accuracy_{probe}": accuracy_figure(facts, probe) if i == 0 else accuracy_figure(facts, probe, width=4.4)
         for i, probe in enumerate(probes)
     }
+    if has_shots(facts):
+        charts["fewshot"] = fewshot_figure(facts)
     return charts | {f"curve_{name}": figure for name, figure in curve_figures(facts.history).items()}
 
 
@@ -64,4 +68,6 @@ def _described(name: str) -> str:
     kind, _, rest = name.partition("_")
     if kind == "accuracy":
         return f"Top-1 accuracy of each set with {probe_name(rest)}, beside the floors; the table has the numbers."
+    if kind == "fewshot":
+        return "Top-1 accuracy over the number of training images a class."
     return f"{rest.replace('_', ' ').capitalize()} during training."

@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from transferbench.probes.names import PROBES, SEEN, level_number
+from transferbench.probes.names import ALL_PROBES, LINEAR, PROBES, TRAINED_ON, level_number, shots_of
 
-_MODEL_KEY = re.compile(r"transfer/([^/]+)/([^/]+)/top1")
+_MODEL_KEY = re.compile(r"transfer/([^/]+)/([^/]+)/(?:top1|map)")
 _COST_KEY = re.compile(r"transfer/([^/]+)/logreg/cost")
-_FLOOR_KEY = re.compile(r"floors/([^/]+)/([^/]+)/([^/]+)/top1")
+_FLOOR_KEY = re.compile(r"floors/([^/]+)/([^/]+)/([^/]+)/(?:top1|map)")
 
 
 def in_order(sets: Iterable[str]) -> tuple[str, ...]:
-    """Sort set names: ``seen``, then the levels by number, then the others by name."""
+    """Sort set names: those trained on, then the levels by number, then the others by name."""
 
     def place(name: str) -> tuple[int, int, str]:
         number = level_number(name)
-        return (0, 0, "") if name == SEEN else (2, 0, name) if number is None else (1, number, "")
+        return (
+            (0, TRAINED_ON.index(name), "")
+            if name in TRAINED_ON
+            else (2, 0, name)
+            if number is None
+            else (1, number, "")
+        )
 
     return tuple(sorted(set(sets), key=place))
 
@@ -33,12 +39,14 @@ def binomial_error(accuracy: float, count: int) -> float:
 class Scores:
     """Top-1 accuracies in [0, 1]; ``model`` is keyed by (set, probe), ``floors`` by (floor, set, probe).
 
-    ``costs`` has the C that logistic regression chose, by set.
+    A multi-label set has its mean average precision there. ``costs`` has the C that logistic regression chose, by set;
+    ``few`` the accuracies of few-shot fits, by (set, probe) and then by the number of training images a class.
     """
 
     model: dict[tuple[str, str], float]
     floors: dict[tuple[str, str, str], float]
     costs: dict[str, float]
+    few: dict[tuple[str, str], dict[int, float]] = field(default_factory=dict)
 
     @property
     def sets(self) -> tuple[str, ...]:
@@ -54,7 +62,7 @@ class Scores:
     def probes(self) -> tuple[str, ...]:
         """The probes used, logistic regression first."""
         found = {probe for _, probe in self.model}
-        return (*(probe for probe in PROBES if probe in found), *sorted(found.difference(PROBES)))
+        return (*(probe for probe in ALL_PROBES if probe in found), *sorted(found.difference(ALL_PROBES)))
 
     @property
     def main_probe(self) -> str:
@@ -77,6 +85,10 @@ class Scores:
         best, own = self.best_floor(name, probe), self.model.get((name, probe))
         return None if best is None or own is None else own - best[1]
 
+    def linear(self, name: str) -> float | None:
+        """Return the accuracy of the linear probe on the set ``name``, whichever the protocol took; None without."""
+        return next((self.model[name, probe] for probe in LINEAR if (name, probe) in self.model), None)
+
     def mean(self, sets: Iterable[str], probe: str) -> float | None:
         """Return the model's mean accuracy over ``sets``; None when there are none or one of them is missing."""
         found = [self.model.get((name, probe)) for name in sets]
@@ -87,22 +99,27 @@ class Scores:
 def read_scores(metrics: Mapping[str, float]) -> Scores:
     """Read the scores among flat ``metrics``.
 
-    Their keys are ``transfer/<set>/<probe>/top1``, ``floors/<floor>/<set>/<probe>/top1`` and
+    Their keys are ``transfer/<set>/<probe>/top1`` (or ``map``), ``floors/<floor>/<set>/<probe>/top1`` and
     ``transfer/<set>/logreg/cost``. An accuracy that is not finite counts as not measured.
     """
     model: dict[tuple[str, str], float] = {}
     floors: dict[tuple[str, str, str], float] = {}
     costs: dict[str, float] = {}
+    few: dict[tuple[str, str], dict[int, float]] = {}
     for key, value in metrics.items():
         if not math.isfinite(value):
             continue
         if own := _MODEL_KEY.fullmatch(key):
-            model[own.group(1), own.group(2)] = float(value)
+            if shots := shots_of(own.group(2)):
+                few.setdefault((own.group(1), shots[0]), {})[shots[1]] = float(value)
+            else:
+                model[own.group(1), own.group(2)] = float(value)
         elif floor := _FLOOR_KEY.fullmatch(key):
-            floors[floor.group(1), floor.group(2), floor.group(3)] = float(value)
+            if not shots_of(floor.group(3)):
+                floors[floor.group(1), floor.group(2), floor.group(3)] = float(value)
         elif cost := _COST_KEY.fullmatch(key):
             costs[cost.group(1)] = float(value)
-    return Scores(model, floors, costs)
+    return Scores(model, floors, costs, few)
 
 
 def is_score(key: str) -> bool:

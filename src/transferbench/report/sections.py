@@ -108,6 +108,15 @@ def _lead(facts: RunFacts, name: str, probe: str) -> str:
     return element("span", escaped(text), class_="up" if lead > 0 else "down") if lead else escaped(text)
 
 
+def few_shot(chart: str) -> str:
+    """Return the chart of few-shot accuracy."""
+    note = (
+        "Hyper-parameters are chosen on held-out training images that no draw ever holds; bars: one standard deviation "
+        "over the draws; hollow: all training images."
+    )
+    return section("A few images a class", element("figure", chart), note=note) if chart else ""
+
+
 def training(charts: Mapping[str, str]) -> str:
     """Return the training curves side by side."""
     drawn = [element("figure", svg) for svg in charts.values()]

@@ -10,7 +10,7 @@ from typing import Any
 
 from transferbench.errors import UserError
 from transferbench.probes.aggregate import log_odds
-from transferbench.probes.names import SEEN
+from transferbench.probes.names import LINEAR, TRAINED_ON
 from transferbench.report.compare import LEVELS
 from transferbench.report.intervals import Estimate, Verdict, estimate, verdict
 from transferbench.report.scores import read_scores
@@ -19,7 +19,7 @@ from transferbench.report.sweep_settings import is_numeric, said, short_names
 
 TRAINING, TRANSFER, BALANCE = "training", "transfer", "balance"
 """Accuracy on the training task; mean log-odds of the transfer; the second minus the first's log-odds."""
-TRAINING_KEYS = (f"transfer/{SEEN}/logreg/top1", "val/top1")
+TRAINING_KEYS = (*(f"transfer/{name}/{probe}/top1" for name in TRAINED_ON for probe in LINEAR), "val/top1")
 """Metrics that say how well the training task is done, the better one first."""
 _TRANSFER_KEY = "transfer/mean_log_odds"
 MOST_PAIRED = 4
@@ -153,9 +153,10 @@ def measured(metrics: Mapping[str, float], training_key: str) -> dict[str, float
     own, odds = metrics.get(training_key, math.nan), metrics.get(_TRANSFER_KEY, math.nan)
     found = {TRAINING: own, TRANSFER: odds}
     found[BALANCE] = odds - log_odds(own) if 0 < own < 1 else math.nan
-    sets = {name: scores.model.get((name, "logreg"), math.nan) for name in scores.sets if name != SEEN}
-    mean = scores.mean(scores.levels, "logreg") if len(scores.levels) > 1 else None
-    found |= ({} if mean is None else {LEVELS: mean}) | sets
+    linear = {name: scores.linear(name) for name in scores.sets if name not in TRAINED_ON}
+    sets = {name: value for name, value in linear.items() if value is not None}
+    levels = [sets[name] for name in scores.levels if name in sets]
+    found |= ({LEVELS: sum(levels) / len(levels)} if len(levels) == len(scores.levels) > 1 else {}) | sets
     return {measure: value for measure, value in found.items() if math.isfinite(value)}
 
 

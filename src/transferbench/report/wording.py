@@ -9,8 +9,20 @@ from transferbench.report.facts import RunFacts
 from transferbench.report.provenance import APART, apart, run_seconds
 from transferbench.report.scores import Scores, binomial_error, read_scores
 
-_PROBES = {"logreg": "logistic regression", "knn": "k nearest neighbours", "ncm": "nearest class mean"}
-_SHORT_PROBES = {"logreg": "log. regression", "knn": "kNN", "ncm": "class mean"}
+_PROBES = {
+    "logreg": "logistic regression",
+    "knn": "k nearest neighbours",
+    "ncm": "nearest class mean",
+    "sgd": "a linear classifier trained by SGD",
+    "svm": "one SVM a class (mean average precision)",
+}
+_SHORT_PROBES = {
+    "logreg": "log. regression",
+    "knn": "kNN",
+    "ncm": "class mean",
+    "sgd": "linear, SGD",
+    "svm": "SVM, mAP",
+}
 _FLOORS = {
     "pixels": "raw pixels",
     "colour_histogram": "colour histogram",

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from lightning import LightningModule
@@ -26,6 +26,10 @@ from transferbench.optim.schedule import scaled_lr, warmup_cosine
 log = logging.getLogger(__name__)
 
 CropBatch: TypeAlias = tuple[Sequence[Tensor], Tensor]
+
+LOOK_EVERY = {"cpu": 1, "cuda": 10}
+"""Steps between two looks at the losses: on a GPU a look waits for all that the device has been asked for."""
+REMEDY = "the last good checkpoint is kept; lower scale.lr or raise scale.warmup_epochs"
 
 
 class Memory(Protocol):
@@ -92,12 +96,19 @@ class Supervised(LightningModule):
         self.warmup_epochs, self.weight_decay = warmup_epochs, weight_decay
         self.compiled = compile
         self.val_top1, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
+        self._unseen: list[tuple[Tensor, str]] = []
+
+    def parts(self) -> list[nn.Module]:
+        """Return the networks that a step calls, each by itself: what can be compiled or shared out over devices."""
+        slow = [] if self.momentum_encoder is None else list(self.momentum_encoder.children())
+        return [self.backbone, self.head.projector, self.head.classifier, *slow]
 
     def on_fit_start(self) -> None:
         """Compile what is called at every step."""
         if self.compiled:
-            for module in (self.backbone, self.head.projector, *(self.momentum_encoder or nn.Module()).children()):
-                module.compile()
+            for module in self.parts():
+                if module is not self.head.classifier:
+                    module.compile()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, C)`` of images ``(B, 3, H, W)``."""
@@ -117,11 +128,28 @@ class Supervised(LightningModule):
                 if batch_idx % self.trainer.accumulate_grad_batches == 0:  # once an optimiser step, before it
                     self.momentum_encoder.update(self.backbone, self.head.projector)
                 fed = self.momentum_encoder(crops[0])
-            self.head.memory.push(*gather(fed, labels))
+            self.head.memory.push(*gather(fed, labels, equal=self._batches_are_full))
         self._stop_if_diverged(loss)
         top1 = (logits[: len(labels)].argmax(1) == labels).float().mean()
         self.log_dict({"train/loss": loss, "train/top1": top1, "train/lr": self._current_lr()})
         return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Look at the last losses."""
+        self._look()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Look at the last losses and at the weights, which another device's loss may have spoilt.
+
+        Raises:
+            RunFailed: one is not finite; nothing is written.
+        """
+        self._look()
+        weights: dict[str, Tensor] = checkpoint["state_dict"]
+        sound = torch.stack([torch.isfinite(value).all() for value in weights.values()]).tolist()
+        for key, finite in zip(weights, sound):
+            if not finite:
+                raise RunFailed(f"{key} is not finite after step {self.global_step - 1}: {REMEDY}")
 
     def validation_step(self, batch: CropBatch, _: int) -> None:
         """Score the first crop of every image with a label; the sums are exact over batches and ranks."""
@@ -161,15 +189,28 @@ class Supervised(LightningModule):
         batch_size: int = self.trainer.train_dataloader.batch_size  # type: ignore[union-attr]
         return batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size
 
+    @property
+    def _batches_are_full(self) -> bool:
+        """Whether every rank's batches are of one length: a loader drops the last one unless it is full."""
+        return bool(getattr(self.trainer.train_dataloader, "drop_last", False))
+
     def _current_lr(self) -> float:
         lr: float = self.trainer.optimizers[0].param_groups[0]["lr"]
         return lr
 
     def _stop_if_diverged(self, loss: Tensor) -> None:
-        if not torch.isfinite(loss):
-            where = f"step {self.global_step} (epoch {self.current_epoch}, lr {self._current_lr():.3g})"
-            remedy = "the last good checkpoint is kept; lower scale.lr or raise scale.warmup_epochs"
-            raise RunFailed(f"the loss became {loss.item()} at {where}: {remedy}")
+        where = f"step {self.global_step} (epoch {self.current_epoch}, lr {self._current_lr():.3g})"
+        self._unseen.append((loss.detach(), where))
+        if len(self._unseen) >= LOOK_EVERY.get(loss.device.type, 1):
+            self._look()
+
+    def _look(self) -> None:
+        """Look at the losses not looked at yet, and raise ``RunFailed`` for the first that is not finite."""
+        unseen, self._unseen = self._unseen, []
+        values = torch.stack([loss for loss, _ in unseen]).tolist() if unseen else []
+        for value, (_, where) in zip(values, unseen):
+            if not math.isfinite(value):
+                raise RunFailed(f"the loss became {value} at {where}: {REMEDY}")
 
 
 def stack_by_size(crops: Sequence[Tensor]) -> Iterator[Tensor]:

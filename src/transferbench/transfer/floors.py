@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from transferbench.features.extract import Pictures, batches, evenly_spaced
 from transferbench.features.floors import PICTURE_FLOORS, describe
 from transferbench.probes.names import SEEN
 from transferbench.storage import cache_dir, digest_of, locked, write_text
-from transferbench.transfer.protocol import Protocol, SetScore, join
+from transferbench.transfer.probing import SetScore
+from transferbench.transfer.protocol import Protocol, join
 from transferbench.transfer.result import TransferResult
 
 log = logging.getLogger(__name__)
@@ -45,34 +46,41 @@ def floors(
     seed: int,
     device: str = "cpu",
 ) -> Results:
-    """Return the results of ``pixels``, ``colour_histogram`` and ``random_backbone`` on ``sets`` (of ``all_sets``).
+    """Return the results of the protocol's floors on ``sets`` (of ``all_sets``).
 
     ``make_backbone`` makes an untrained backbone and is called only when its scores are not in the cache; ``key``
     stands for it there and must change when its architecture does. The scores of the picture floors are shared by all
     backbones. ``seconds`` is the time spent here: 0 for what was in the cache.
     """
+    pictures = [floor for floor in PICTURE_FLOORS if floor in protocol.floors]
     settings = protocol.probe_settings()
     depends = (transferbench.__version__, _source(*PICTURES_SOURCE), _data(sets), settings, seed)
     network = (key, _source(*NETWORK_SOURCE), protocol.resize, protocol.size, protocol.precision)
-    return {
-        **_cached(digest_of("pictures", *depends), sets, lambda: picture_floors(protocol, sets, seed)),
-        **_cached(
+    found: Results = {}
+    if pictures:
+        digest = digest_of("pictures", pictures, *depends)
+        found |= _cached(digest, sets, lambda: picture_floors(protocol, sets, seed, pictures))
+    if RANDOM_BACKBONE in protocol.floors:
+        found |= _cached(
             digest_of(RANDOM_BACKBONE, *depends, network),
             sets,
             lambda: {RANDOM_BACKBONE: random_floor(protocol, sets, make_backbone, seed, device)},
-        ),
-    }
+        )
+    return found
 
 
-def picture_floors(protocol: Protocol, sets: Mapping[str, Splits], seed: int) -> Results:
-    """Return the results of the features that need no network, every picture read once."""
-    found: dict[str, dict[str, SetScore]] = {floor: {} for floor in PICTURE_FLOORS}
-    seconds = dict.fromkeys(PICTURE_FLOORS, 0.0)
+def picture_floors(
+    protocol: Protocol, sets: Mapping[str, Splits], seed: int, names: Sequence[str] = tuple(PICTURE_FLOORS)
+) -> Results:
+    """Return the results of the features ``names`` that need no network, every picture read once."""
+    descriptors = {name: PICTURE_FLOORS[name] for name in names}
+    found: dict[str, dict[str, SetScore]] = {floor: {} for floor in names}
+    seconds = dict.fromkeys(names, 0.0)
     for name, splits in sets.items():
         start = time.perf_counter()
-        train, test = describe(splits.train), describe(splits.test)
-        shared = (time.perf_counter() - start) / len(PICTURE_FLOORS)
-        for floor in PICTURE_FLOORS:
+        train, test = describe(splits.train, descriptors), describe(splits.test, descriptors)
+        shared = (time.perf_counter() - start) / len(names)
+        for floor in names:
             start = time.perf_counter()
             found[floor][name] = protocol.score(train[floor], test[floor], seed)
             seconds[floor] += shared + time.perf_counter() - start
@@ -93,9 +101,9 @@ def random_floor(
     positions = evenly_spaced(len(images), CALIBRATION_IMAGES)
     count = len(positions)
     size = math.ceil(count / math.ceil(count / CALIBRATION_BATCH))  # equal batches: each counts the same
-    pictures = batches(Pictures(images, protocol.transform, positions), size, protocol.workers)
+    pictures = batches(Pictures(images, protocol.transform(backbone), positions), size, protocol.workers)
     calibrate_batch_norm(backbone, (batch for _, batch in pictures), device)
-    result = protocol.evaluate(backbone, sets, seed, device)
+    result = replace(protocol, features=None).evaluate(backbone, sets, seed, device)
     return replace(result, seconds=time.perf_counter() - start, neighbours=())
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from transferbench.data.image_set import ImageSet, Splits
 from transferbench.features.extract import Features, evenly_spaced
+from transferbench.features.store import StoredFeatures
 from transferbench.probes.knn import nearest
 
 QUERIES = 6
@@ -30,13 +31,18 @@ class Neighbours:
     nearest: tuple[Picture, ...]
 
 
-def _picture(images: ImageSet, features: Features, row: int) -> Picture:
+def _picture(images: ImageSet, features: Features | StoredFeatures, row: int) -> Picture:
     position = int(features.positions[row])
     return Picture(position, images.name(position), images.classes[int(features.y[row])])
 
 
 def find_neighbours(
-    dataset: str, splits: Splits, train: Features, test: Features, queries: int = QUERIES, count: int = NEIGHBOURS
+    dataset: str,
+    splits: Splits,
+    train: Features | StoredFeatures,
+    test: Features | StoredFeatures,
+    queries: int = QUERIES,
+    count: int = NEIGHBOURS,
 ) -> tuple[Neighbours, ...]:
     """Return the ``count`` nearest training pictures of up to ``queries`` test pictures spread over the test set.
 

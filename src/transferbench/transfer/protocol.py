@@ -7,135 +7,123 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, get_args
 
 from torch import nn
 
 from transferbench.data.evaluation import CentreCrop
 from transferbench.data.image_set import ImageSet, Splits
 from transferbench.data.labelled import read_splits
+from transferbench.data.target_table import TARGETS
+from transferbench.data.targets import Missing, expand_names, read_targets
 from transferbench.errors import UserError
-from transferbench.features.extract import Features, Precision, Transform, extract
-from transferbench.probes.aggregate import top1
-from transferbench.probes.knn import knn_predict
-from transferbench.probes.logreg import fit_logreg
-from transferbench.probes.names import PROBES, SEEN
-from transferbench.probes.ncm import ncm_predict
-from transferbench.probes.scaling import Norm
+from transferbench.features.extract import Precision, Transform, extract
+from transferbench.features.rows import Storage
+from transferbench.features.store import FeatureStore
+from transferbench.probes.names import SEEN
 from transferbench.transfer.neighbours import Neighbours, find_neighbours
+from transferbench.transfer.probing import AnyFeatures, Probing, SetScore
 from transferbench.transfer.result import TransferResult
+
+if TYPE_CHECKING:
+    from lightning import Trainer
 
 log = logging.getLogger(__name__)
 
-
-class SetScore(NamedTuple):
-    """What the probes found on one set."""
-
-    scores: dict[str, float]
-    test_count: int
-    cost: float | None
-    stopped_early: int
+PIXELS = 224
+FLOORS = ("pixels", "colour_histogram", "random_backbone")
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Which probes a representation is measured with, and on pictures of which size.
+class Protocol(Probing):
+    """What a representation is evaluated on, on pictures of which size, and with which probes (``Probing``)."""
 
-    The defaults of the probes are DINO's for nearest neighbours (k = 20, temperature 0.07) and t-ReX's 20 % held-out
-    part for the choice of C; ``norm`` scales features for logistic regression alone (``probes.scaling``).
-    """
-
-    probes: Sequence[str] = PROBES
-    costs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-    holdout: float = 0.2
-    neighbours: int = 20
-    temperature: float = 0.07
-    norm: Norm = "standard"
-    resize: int = 224
-    """Length in pixels that the shorter side of a picture is brought to ..."""
-    size: int = 224
-    """... before the centre square of this side is cut out."""
+    resize: int | None = None
+    """Length in pixels that the shorter side of a picture is brought to; None: what the model wants, else 224 ..."""
+    size: int | None = None
+    """... before the centre square of this side is cut out; None likewise."""
     batch_size: int = 256
     workers: int = 0
     precision: Precision = "32-true"
+    datasets: Sequence[str] = ()
+    """Names of known data sets (``data.target_table``), or of groups of them."""
+    root: str | None = None
+    """The folder below which these lie."""
+    strict: bool = True
+    """Whether a data set that differs from its publication is refused; else it is told."""
+    missing: Missing = "error"
+    """What becomes of data sets that are not there: ``error`` or ``skip``."""
+    split_seed: int = 0
+    """Of the splits of data sets that have no official one."""
     folders: Mapping[str, str] | None = None
     """More labelled folders to evaluate on, by the name their metrics carry."""
+    floors: Sequence[str] = FLOORS
+    """What is measured beside the model; none for a benchmark at size."""
+    features: str | None = None
+    """A folder to keep features in, so that they are extracted once; None keeps them in memory."""
+    storage: Storage = "float32"
+    """How they are kept there."""
 
     def __post_init__(self) -> None:
-        precisions, norms = get_args(Precision), get_args(Norm)
+        super().__post_init__()
         sound = {
-            "probes": (set(self.probes) <= set(PROBES) and len(self.probes) > 0, f"some of {', '.join(PROBES)}"),
-            "costs": (len(self.costs) > 0 and min(self.costs) > 0, "positive numbers, such as [0.001, 0.01, 0.1]"),
-            "holdout": (0 < self.holdout < 1, "a fraction between 0 and 1, such as 0.2"),
-            "neighbours": (self.neighbours >= 1, "at least 1"),
-            "temperature": (self.temperature > 0, "a positive number, such as 0.07"),
-            "norm": (self.norm in norms, f"one of {', '.join(norms)}"),
-            "precision": (self.precision in precisions, f"one of {', '.join(precisions)}"),
+            "precision": (self.precision in get_args(Precision), f"one of {', '.join(get_args(Precision))}"),
             "batch_size": (self.batch_size >= 1, "at least 1"),
+            "floors": (set(self.floors) <= set(FLOORS), f"some of {', '.join(FLOORS)}"),
+            "storage": (self.storage in get_args(Storage), f"one of {', '.join(get_args(Storage))}"),
         }
         for key, (holds, expected) in sound.items():
             if not holds:
                 raise UserError(f"transfer.{key}={getattr(self, key)}: expected {expected}")
-        CentreCrop(self.resize, self.size)  # its complaint, too, comes before any training
+        CentreCrop(self.resize or PIXELS, self.size or self.resize or PIXELS)  # its complaint, too, comes first
+        expand_names(self.datasets)
         for name, folder in (self.folders or {}).items():
             if not Path(folder).expanduser().is_dir():
                 raise UserError(f"transfer.folders.{name}={folder}: no such folder; expected one of class folders")
 
-    @property
-    def transform(self) -> Transform:
-        """The evaluation's picture transform, without chance."""
-        return CentreCrop(self.resize, self.size)
-
-    def probe_settings(self) -> dict[str, Any]:
-        """Return the plain values that scores of given features depend on."""
-        return {
-            "probes": sorted(self.probes),
-            "costs": sorted(self.costs),
-            "holdout": self.holdout,
-            "neighbours": self.neighbours,
-            "temperature": self.temperature,
-            "norm": self.norm,
-        }
+    def transform(self, backbone: nn.Module) -> Transform:
+        """Return the picture transform for ``backbone``, without chance."""
+        resize = self.resize or getattr(backbone, "resize", None) or PIXELS
+        return CentreCrop(resize, self.size or getattr(backbone, "size", None) or resize)
 
     def all_sets(self, sets: Mapping[str, Splits]) -> dict[str, Splits]:
-        """Return ``sets`` and this protocol's own ``folders``, listed: all that ``evaluate`` is to be given.
+        """Return ``sets`` and this protocol's own, listed: all that ``evaluate`` is to be given.
 
-        Raises ``UserError`` for a folder that is not one of class folders with images, or a name given twice.
+        Raises ``UserError`` for a data set that is missing or not as published, a folder that is not one of class
+        folders with images, or a name given twice.
         """
+        targets = read_targets(self.datasets, self.root, self.strict, self.missing, self.split_seed)
+        own = {name: target.splits for name, target in targets.items()}
         extra = dict(self.folders or {})
-        twice = sorted(set(extra) & set(sets))
+        twice = sorted((set(extra) & ({*sets} | {*own})) | ({*sets} & {*own}))
         if twice:
-            raise UserError(f"transfer.folders.{twice[0]}: the data has a set of this name; expected another name")
-        return {**sets, **{name: _read_folder(name, folder) for name, folder in extra.items()}}
+            where = f"transfer.folders.{twice[0]}" if twice[0] in extra else f"transfer.datasets: {twice[0]}"
+            raise UserError(f"{where}: there is a set of this name already; expected another name")
+        found = {**sets, **own, **{name: _read_folder(name, folder) for name, folder in extra.items()}}
+        if not found:
+            raise UserError("nothing to evaluate on is there; name data sets, such as transfer.datasets=[digits]")
+        return found
 
-    def extract(self, backbone: nn.Module, images: ImageSet, device: str = "cpu") -> Features:
-        """Return ``backbone``'s features of ``images`` as this protocol cuts, batches and computes them."""
-        return extract(
-            backbone,
-            images,
-            self.transform,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            device=device,
-            precision=self.precision,
-        )
+    def extract(
+        self, backbone: nn.Module, images: ImageSet, device: str = "cpu", trainer: Trainer | None = None
+    ) -> AnyFeatures:
+        """Return ``backbone``'s features of ``images`` as this protocol cuts, batches, computes and keeps them."""
+        how = {"batch_size": self.batch_size, "workers": self.workers, "precision": self.precision}
+        if self.features is None:
+            return extract(backbone, images, self.transform(backbone), device=device, **how)  # type: ignore[arg-type]
+        store = FeatureStore(self.features, self.storage)
+        return store.features(backbone, images, self.transform(backbone), device=device, trainer=trainer, **how)  # type: ignore[arg-type]
 
-    def score(self, train: Features, test: Features, seed: int, device: str = "cpu") -> SetScore:
-        """Return the accuracies on ``test`` of the probes fitted to ``train``; ``seed`` draws the held-out part."""
-        scores: dict[str, float] = {}
-        cost, early = None, 0
-        if "knn" in self.probes:
-            nearest = knn_predict(
-                train.x, train.y, test.x, k=self.neighbours, temperature=self.temperature, device=device
-            )
-            scores["knn/top1"] = top1(nearest, test.y)
-        if "ncm" in self.probes:
-            scores["ncm/top1"] = top1(ncm_predict(train.x, train.y, test.x), test.y)
-        if "logreg" in self.probes:
-            probe = fit_logreg(train.x, train.y, costs=self.costs, holdout=self.holdout, norm=self.norm, seed=seed)
-            scores["logreg/top1"] = top1(probe.predict(test.x), test.y)
-            cost, early = probe.cost, probe.stopped_early
-        return SetScore(scores, len(test.y), cost, early)
+    def share_extraction(self, backbone: nn.Module, sets: Mapping[str, Splits], trainer: Trainer) -> None:
+        """Fill the folder of features for ``sets``, the work shared out over all devices of ``trainer``.
+
+        Every one of its processes makes this call. Raises ``UserError`` where features are not kept.
+        """
+        if self.features is None:
+            raise UserError("several devices share the extraction through a folder; set transfer.features=FOLDER")
+        for splits in sets.values():
+            for images in (splits.train, splits.test):
+                self.extract(backbone, images, trainer=trainer)
 
     def evaluate(
         self, backbone: nn.Module, sets: Mapping[str, Splits], seed: int, device: str = "cpu"
@@ -152,10 +140,12 @@ class Protocol:
         neighbours: tuple[Neighbours, ...] = ()
         for name, splits in sets.items():
             train, test = (self.extract(backbone, images, device) for images in (splits.train, splits.test))
-            found[name] = self.score(train, test, seed, device)
-            if name in shown:
+            solver = TARGETS[name].solver if name in TARGETS else "lbfgs"
+            found[name] = self.score(train, test, seed, device, solver)
+            if name in shown and not splits.train.multi_label:
                 neighbours += find_neighbours(name, splits, train, test)
-            log.info("transfer to %s: %s", name, ", ".join(f"{k} {v:.3f}" for k, v in found[name].scores.items()))
+            told = ", ".join(f"{k} {v:.3f}" for k, v in found[name].scores.items() if k.endswith(("/top1", "/map")))
+            log.info("transfer to %s: %s", name, told)
         return join(found, time.perf_counter() - start, neighbours)
 
 

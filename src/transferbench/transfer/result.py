@@ -7,18 +7,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from transferbench.probes.aggregate import mean_log_odds
-from transferbench.probes.names import SEEN, level_number
+from transferbench.probes.names import TRAINED_ON, level_number, linear_top1
 from transferbench.transfer.neighbours import Neighbours
-
-LOGREG = "logreg/top1"
 
 
 @dataclass(frozen=True)
 class TransferResult:
-    """Accuracies (fractions in [0, 1]) of every probe on every set."""
+    """Accuracies and the like (fractions in [0, 1]) of every probe on every set."""
 
     scores: dict[str, dict[str, float]]
-    """Set -> ``"<probe>/top1"`` -> accuracy on its test images."""
+    """Set -> ``"<probe>/<metric>"`` -> value on its test images (``transfer.probing``)."""
     test_counts: dict[str, int]
     """Set -> number of test images that were read."""
     chosen: dict[str, float]
@@ -32,18 +30,20 @@ class TransferResult:
     def metrics(self, prefix: str = "transfer") -> dict[str, float]:
         """Return the flat metrics.
 
-        ``<prefix>/<set>/<probe>/top1``; ``<prefix>/mean_log_odds`` over the logistic regressions of all sets but
-        ``seen``, with the number of accuracies clipped for it in ``<prefix>/mean_log_odds_clipped`` (both absent when
+        ``<prefix>/<set>/<probe>/<metric>``; ``<prefix>/mean_log_odds`` over the linear probes of all sets but those
+        trained on, with the number of accuracies clipped for it in ``<prefix>/mean_log_odds_clipped`` (both absent when
         there is none); with the prefix ``transfer`` also ``<prefix>/<set>/logreg/cost``, the chosen C, and
-        ``cog/level_<k>/top1``, the levels' logistic regressions.
+        ``cog/level_<k>/top1``, the levels' linear probes.
         """
         flat = {
             f"{prefix}/{name}/{key}": value for name, probes in self.scores.items() for key, value in probes.items()
         }
-        linear = {name: probes[LOGREG] for name, probes in self.scores.items() if LOGREG in probes and name != SEEN}
+        found = {name: linear_top1(probes) for name, probes in self.scores.items() if name not in TRAINED_ON}
+        linear = {name: value for name, value in found.items() if value is not None}
         if prefix == "transfer":
             flat |= {f"transfer/{name}/logreg/cost": cost for name, cost in self.chosen.items()}
-            flat |= {f"cog/{name}/top1": value for name, value in linear.items() if level_number(name) is not None}
+            levels = [(level_number(name), value) for name, value in linear.items()]
+            flat |= {f"cog/level_{level}/top1": value for level, value in levels if level is not None}
         if linear:
             mean, clipped = mean_log_odds(list(linear.values()), [self.test_counts[name] for name in linear])
             flat |= {f"{prefix}/mean_log_odds": mean, f"{prefix}/mean_log_odds_clipped": float(clipped)}
