@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from transferbench.probes.aggregate import log_odds, mean_interval, mean_log_odds, top1
+from transferbench.probes.aggregate import log_odds, mean_and_spread, mean_interval, mean_log_odds, top1
 
 
 def test_top1_is_a_count_over_n():
@@ -60,3 +60,13 @@ def test_one_seed_has_no_interval():
     assert mean_interval([0.5]) == (0.5, -math.inf, math.inf)
     with pytest.raises(ValueError, match="at least one"):
         mean_interval([])
+
+
+def test_spread_is_the_populations():
+    values = [0.61, 0.64, 0.60, 0.66, 0.63]
+    mean, spread = mean_and_spread(values)
+    assert mean == pytest.approx(sum(values) / 5)
+    assert spread == pytest.approx(math.sqrt(sum((v - mean) ** 2 for v in values) / 5))
+    assert mean_and_spread([0.5]) == (0.5, 0.0)
+    with pytest.raises(ValueError, match="at least one"):
+        mean_and_spread([])

@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from transferbench.probes import knn
-from transferbench.probes.knn import knn_predict, nearest
+from transferbench.probes.knn import NEIGHBOURS, find_voters, knn_predict, nearest
+from transferbench.probes.scores import top_k
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
@@ -43,14 +45,26 @@ def test_weights_decide_against_the_majority():
     assert knn_predict(train_x, train_y, query, k=3, temperature=10.0).tolist() == [2]
 
 
-def test_chunks_change_nothing(monkeypatch):
+@pytest.mark.parametrize("k", [4, 9, 30])
+def test_chunks_change_nothing(k, monkeypatch, tmp_path):
     generator = np.random.default_rng(0)
     bank, queries = (generator.normal(size=(n, 5)).astype(np.float32) for n in (30, 17))
-    whole = nearest(bank, queries, 4)
-    monkeypatch.setattr(knn, "_CELLS", 100)
-    parts = nearest(bank, queries, 4)
-    np.testing.assert_allclose(parts[0], whole[0], rtol=1e-5)
-    np.testing.assert_array_equal(parts[1], whole[1])
+    np.save(tmp_path / "bank.npy", bank)
+    whole = nearest(bank, queries, k)
+    monkeypatch.setattr(knn, "_CELLS", 35)
+    monkeypatch.setattr(knn, "CHUNK", 7)
+    for source in (bank, np.load(tmp_path / "bank.npy", mmap_mode="r"), torch.from_numpy(bank)):
+        parts = nearest(source, queries, k)
+        np.testing.assert_allclose(parts[0], whole[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(parts[1], whole[1])
+
+
+def test_half_precision_banks():
+    generator = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = (np.eye(3)[y] + 0.1 * generator.normal(size=(90, 3))).astype(np.float32)
+    for half in (x.astype(np.float16), torch.from_numpy(x).bfloat16()):
+        assert (knn_predict(half, y, half, k=5) == y).all()
 
 
 def test_nearest_comes_first_and_k_is_clipped():
@@ -65,3 +79,27 @@ def test_features_are_not_changed():
     before = bank.copy()
     knn_predict(bank, np.arange(8), bank, k=1)
     np.testing.assert_array_equal(bank, before)
+
+
+def test_one_search_serves_every_neighbourhood():
+    generator = np.random.default_rng(3)
+    train_x = generator.normal(size=(260, 6)).astype(np.float32)
+    train_y = generator.integers(0, 7, 260) * 2 + 1
+    test_x = generator.normal(size=(40, 6)).astype(np.float32)
+    voters = find_voters(train_x, train_y, test_x)
+    assert max(NEIGHBOURS) == 200
+    for k in (1, *NEIGHBOURS):
+        assert voters.predict(k).tolist() == naive_knn(train_x, train_y, test_x, k, 0.07)
+        assert voters.predict(k).tolist() == knn_predict(train_x, train_y, test_x, k=k).tolist()
+    with pytest.raises(ValueError, match="200 nearest were searched: k = 250"):
+        voters.predict(250)
+
+
+def test_scores_are_the_votes():
+    train_x = np.array([[1, 0], [0.6, 0.8], [0.6, -0.8], [-1, 0]], dtype=np.float32)
+    voters = find_voters(train_x, np.array([4, 2, 2, 9]), np.array([[3, 0]], dtype=np.float32), k=10)
+    expected = [[2 * math.exp(-0.4 / 0.5), 1.0, 0.0]]
+    np.testing.assert_allclose(voters.scores(k=3, temperature=0.5), expected, rtol=1e-6)
+    assert voters.classes.tolist() == [2, 4, 9]
+    assert voters.scores(k=50)[0, 2] > 0
+    assert top_k(voters.scores(3, 0.5), np.array([9]), voters.classes, k=2) == 0

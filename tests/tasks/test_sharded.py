@@ -126,18 +126,18 @@ def test_a_run_goes_on_shared_out_or_not(before: int, after: int, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "forked",
+    "trainer",
     [
         ("trainer=ddp", "trainer.strategy=ddp_fork"),
         ("trainer=fsdp", "+trainer.strategy.start_method=fork", "+trainer.strategy.smallest=100"),
     ],
 )
 def test_a_whole_run_trains_validates_and_evaluates(
-    forked: tuple[str, ...], launch: Callable[..., int], tmp_path: Path
+    trainer: tuple[str, ...], launch: Callable[..., int], tmp_path: Path
 ) -> None:
     """Batch norms are joined on the CPU, online kNN has all ranks' shares of the weights, the evaluation needs none."""
     two = ("trainer.devices=2", "trainer.accelerator=cpu", "scale.batch_size=4", "scale.epochs=1")
-    assert launch(tmp_path, "run=a", *forked, *two) == 0
+    assert launch(tmp_path, "run=a", *trainer, *two) == 0
     found = read_summary(tmp_path / "trex" / "a")["metrics"]
     assert {"val/top1", "val/knn", "transfer/seen/logreg/top1"} <= set(found)
     network = transferbench.load(tmp_path / "trex" / "a")

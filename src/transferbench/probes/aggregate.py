@@ -51,3 +51,14 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     quantile = float(stdtrit(len(values) - 1, 0.5 + confidence / 2))
     half = quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return mean, mean - half, mean + half
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean over seeds and the population standard deviation (divided by n), as CoG reports them.
+
+    It describes these seeds and is no interval: ``mean_interval`` says how sure the mean is. Raises ``ValueError``
+    without any value.
+    """
+    if not len(values):
+        raise ValueError("mean_and_spread needs at least one value")
+    return float(np.mean(values)), float(np.std(values))

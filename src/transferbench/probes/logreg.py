@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from torch import Tensor
 
 from transferbench.errors import UserError
 from transferbench.probes.aggregate import top1
+from transferbench.probes.bank import CHUNK, Bank, FeatureRows, free_bytes, rows_of
+from transferbench.probes.coordinates import Blocks, Held, Read, Rows
+from transferbench.probes.newton import Solution
+from transferbench.probes.path import Path
 from transferbench.probes.scaling import Norm, Scaling, fit_scaling
-from transferbench.probes.splits import holdout_split
+from transferbench.probes.search import Search, tpe
+from transferbench.probes.softmax import Softmax
+from transferbench.probes.span import Span, find_span
+from transferbench.probes.splits import Parts, Short, tuning_parts
 
-Labelled = tuple[NDArray[np.float32], NDArray[np.int64]]
+MAX_ITERATIONS = 100
+TOLERANCE = 1e-6
+COST_RANGE = (1e-5, 1e6)
+"""Where the published search looks, uniformly in the logarithm."""
 
-MAX_ITERATIONS = 1000
-TOLERANCE = 1e-5  # largest entry of the gradient of the mean loss at which L-BFGS stops; at scikit-learn's own 1e-4 a
-# weakly regularised fit to 512 dimensions ended 0.4 % above its optimum and answered 4 % of test images differently
-
-
-_SMALL = 2**28  # features x classes; below, a product takes milliseconds and BLAS threads that wait for each other on
-# a busy machine cost more than they give: 8 s instead of 0.5 s for 2,400 x 512 x 20 on two shared cores
+_SOUND = (1e-10, 1e10)  # values of C; beyond, float64 cannot tell the penalty from the loss
+_ROUGHER = 10  # times the tolerance, for fits that only choose C
 
 
 @dataclass(frozen=True)
@@ -33,78 +37,235 @@ class LinearProbe:
     """A fitted classifier with the scaling of features that belongs to it."""
 
     scaling: Scaling
-    model: LogisticRegression
+    classes: NDArray[np.int64]
+    """(C,) the label that each row of ``weight`` answers, ascending."""
+    weight: NDArray[np.float64]
+    """(C, D), of scaled features; summing to zero over the classes."""
+    bias: NDArray[np.float64]
+    """(C,)"""
     cost: float
     """The chosen C: the weight of the summed loss against half the squared norm of the weights."""
     held_out: dict[float, float]
     """Top-1 on the held-out training features by C; empty when there was only one C."""
     stopped_early: int
-    """How many of the fits ended at the limit of iterations."""
+    """How many of the fits ended before they were as accurate as asked for."""
+    objective: float
+    """``C * sum of cross-entropies + |w|^2 / 2`` of the last fit, as scikit-learn minimises it."""
+    gap: float
+    """About how far above the minimum it may be, relatively."""
+    search: Search | None = None
+    """The trials that chose C; None when it was given or chosen from a grid."""
 
-    def predict(self, x: NDArray[np.float32]) -> NDArray[np.int64]:
+    def scores(self, x: FeatureRows) -> NDArray[np.float64]:
+        """Return the logits (M, C) of ``x`` (M, D), columns as in ``classes``; their softmax are probabilities."""
+        blocks = _blocks(x, np.arange(len(x)), self.scaling, torch.device("cpu"))
+        return np.concatenate([block.double().numpy() @ self.weight.T + self.bias for block in blocks()])
+
+    def predict(self, x: FeatureRows) -> NDArray[np.int64]:
         """Return the label (M,) of each row of ``x`` (M, D)."""
-        return np.asarray(self.model.predict(self.scaling(x)), dtype=np.int64)
+        return np.asarray(self.classes[self.scores(x).argmax(axis=1)])
 
 
-def _fit(model: LogisticRegression, cost: float, x: NDArray[np.float32], y: NDArray[np.int64]) -> int:
-    """Fit ``model`` in place, from where it stands, with C = ``cost``; return 1 if it ran out of iterations, else 0."""
-    model.set_params(C=cost)
-    small = x.size * (int(y.max()) + 1) < _SMALL
-    with warnings.catch_warnings(), threadpool_limits(1 if small else None, user_api="blas"):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(x, y)
-    return int(np.max(model.n_iter_) >= model.max_iter)
+def _blocks(x: FeatureRows, positions: NDArray[np.int64], scaling: Scaling, device: torch.device) -> Blocks:
+    """Return what gives the rows ``positions`` of ``x`` scaled, some thousand at a time."""
+
+    def blocks() -> Iterator[Tensor]:
+        for start in range(0, max(len(positions), 1), CHUNK):
+            where = positions[start : start + CHUNK]
+            joined = len(where) > 0 and where[-1] - where[0] == len(where) - 1 and bool((np.diff(where) == 1).all())
+            rows = rows_of(x, slice(int(where[0]), int(where[-1]) + 1) if joined else where)
+            yield torch.from_numpy(scaling(rows.float().cpu().numpy())).to(device)
+
+    return blocks
 
 
-def _choose(
-    model: LogisticRegression, costs: Sequence[float], norm: Norm, fitted: Labelled, held: Labelled
-) -> tuple[dict[float, float], int]:
-    """Return top-1 on the ``held`` part by C, and how many of the fits to ``fitted`` ran out of iterations."""
-    if not len(held[1]):
-        raise UserError(
-            "logistic regression chooses C on held-out training images, but every class has a single one; "
-            "give one value, for example transfer.costs=[0.01]"
-        )
-    scaling = fit_scaling(fitted[0], norm)
-    fitted_x, held_x = scaling(fitted[0]), scaling(held[0])
-    scores, early = {}, 0
-    for cost in sorted(costs):  # from strong to weak regularisation: each optimum is a good start for the next
-        early += _fit(model, cost, fitted_x, fitted[1])
-        scores[cost] = top1(model.predict(held_x), held[1])
-    return scores, early
+@dataclass(frozen=True)
+class _Data:
+    """Features, their class indices, and how they are to be fitted."""
+
+    x: FeatureRows
+    index: NDArray[np.int64]
+    classes: NDArray[np.int64]
+    norm: Norm
+    device: torch.device
+    room: int | None
+    steps: int
+    tolerance: float
+
+    def scaling(self, positions: NDArray[np.int64]) -> Scaling:
+        """Return the scaling of features that the rows ``positions`` ask for."""
+        if self.norm != "standard":
+            return fit_scaling(np.empty((0, 0), dtype=np.float32), self.norm)
+        keep = None if len(positions) == len(self.x) else positions
+        return Bank(self.x, keep=keep, unit=False, room=0).moments(torch.arange(len(positions)))
+
+    def rows(self, positions: NDArray[np.int64], scaling: Scaling, span: Span | None = None) -> Rows:
+        """Return the rows ``positions``, in memory if there is room, in the coordinates of ``span`` or of their own."""
+        count, width = len(positions), int(self.x.shape[1])
+        blocks = _blocks(self.x, positions, scaling, self.device)
+        room = free_bytes(self.device) if self.room is None else self.room
+        axes = min(count, width) if span is None else span.axes.shape[1]
+        held = 12 * count * (axes + 1) <= room
+        if span is None:
+            span = find_span(blocks(), count, narrow=held and count < width)
+        return Held.of(span, blocks, count) if held else Read(span, blocks, 0, count)
+
+    def path(self, rows: Rows, positions: NDArray[np.int64], tolerance: float) -> Path:
+        """Return the fits to ``rows``, which are the rows ``positions``."""
+        labels = torch.from_numpy(self.index[positions]).to(self.device)
+        return Path(Softmax(rows, labels, len(self.classes)), tolerance=tolerance, steps=self.steps)
+
+    def solve(self, path: Path, cost: float) -> Solution:
+        """Return the fit for scikit-learn's C.
+
+        Its two-class regression penalises the difference of both classes' weights alone, at half our penalty.
+        """
+        return path.solve(cost / 2 if len(self.classes) == 2 else cost)
+
+
+class _Tuning:
+    """Fits to one part of the features for several C, valued on another."""
+
+    def __init__(self, data: _Data, parts: Parts) -> None:
+        if not len(parts.held):
+            raise UserError(
+                "logistic regression chooses C on held-out training images, but every class has a single one; "
+                "give one value, for example transfer.costs=[0.01]"
+            )
+        self.data, self.early = data, 0
+        fitted, held = parts.fitted, parts.held
+        self.scaling, self.answers = data.scaling(fitted), data.index[held]
+        self.order = np.concatenate([fitted, held])
+        self.whole = np.array_equal(np.sort(self.order), parts.final)
+        if self.whole:  # then what is rotated here serves the last fit, too
+            self.rows = data.rows(self.order, self.scaling)
+            to_fit, self.held = self.rows.part(0, len(fitted)), self.rows.part(len(fitted), len(self.order))
+        else:
+            self.rows = to_fit = data.rows(fitted, self.scaling)
+            self.held = data.rows(held, self.scaling, self.rows.span)
+        self.path = data.path(to_fit, fitted, _ROUGHER * data.tolerance)
+
+    def accuracy(self, cost: float) -> float:
+        """Return top-1 on the held-out part for C = ``cost``."""
+        found = self.data.solve(self.path, cost)
+        self.early += not found.converged
+        logits = self.held.logits(found.point.v)
+        return top1(logits.argmax(dim=1).cpu().numpy(), self.answers)
+
+
+def _final(data: _Data, positions: NDArray[np.int64], cost: float, tuning: _Tuning | None, **found: Any) -> LinearProbe:
+    """Fit to the rows ``positions``, from what ``tuning`` found if its rows are among them."""
+    if tuning is not None and tuning.whole and data.norm != "standard":
+        scaling, rows, positions = tuning.scaling, tuning.rows, tuning.order
+    else:
+        scaling = data.scaling(positions)
+        rows = data.rows(positions, scaling)
+    path = data.path(rows, positions, data.tolerance)
+    if tuning is not None and tuning.whole:
+        for known, v in tuning.path.known:
+            path.remember(known, rows.span.coordinates(*tuning.rows.span.classifier(v)))
+    solution = data.solve(path, cost)
+    weights, intercepts = rows.span.classifier(solution.point.v)
+    return LinearProbe(
+        scaling=scaling,
+        classes=data.classes,
+        weight=np.ascontiguousarray(weights.T.cpu().numpy()),
+        bias=intercepts.cpu().numpy(),
+        cost=cost,
+        stopped_early=(tuning.early if tuning is not None else 0) + (not solution.converged),
+        objective=solution.value * (2 if len(data.classes) == 2 else 1),
+        gap=solution.gap / max(solution.value, np.finfo(np.float64).tiny),
+        **found,
+    )
+
+
+def _data(
+    x: FeatureRows, y: NDArray[np.int64], norm: Norm, device: str | torch.device, room: int | None, **how: Any
+) -> _Data:
+    if len(x) != len(y):
+        raise UserError(f"logistic regression: found {len(x)} feature vectors and {len(y)} labels; expected one each")
+    classes, index = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise UserError("logistic regression needs training images of at least two classes, found one")
+    return _Data(x, index, classes, norm, torch.device(device), room, **how)
 
 
 def fit_logreg(
-    x: NDArray[np.float32],
+    x: FeatureRows,
     y: NDArray[np.int64],
     *,
     costs: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0),
     holdout: float = 0.2,
     norm: Norm = "standard",
     seed: int = 0,
+    shots: int | None = None,
+    short: Short = "refuse",
+    faithful: bool = False,
+    device: str | torch.device = "cpu",
+    room: int | None = None,
     max_iterations: int = MAX_ITERATIONS,
     tolerance: float = TOLERANCE,
 ) -> LinearProbe:
-    """Fit L2-regularised multinomial logistic regression (intercept free) to ``x`` (N, D), ``y`` (N,) by L-BFGS.
+    """Fit L2-regularised multinomial logistic regression (intercept free) to ``x`` (N, D), ``y`` (N,), exactly.
 
     C is the one of ``costs`` with the best top-1 on a class-wise held-out part of the training features (``holdout``
     of each class, drawn from ``seed``, the same for every C; the smallest C wins a tie); the classifier is then
     refitted on all of them. ``norm`` says how features are scaled before (see ``fit_scaling``); means and deviations
-    come from the features that are fitted, so the held-out part never enters them.
-    Not feasible for 1.28 million x 2048 (ImageNet at the paper's scale): scikit-learn's L-BFGS holds all features, and
-    copies of them, in memory and goes over them at every iteration, where t-ReX takes SGD.
-    Raises ``UserError`` for fewer than two classes, no C, or a C that is not positive.
+    come from the features that are fitted, so the held-out part never enters them. With ``shots``, both fits see that
+    many images a class (``tuning_parts``, which also says what ``short`` and ``faithful`` do).
+
+    The last fit's objective is within ``tolerance`` of its minimum, compared with the minimum itself and with what that
+    is below the best intercepts' alone, and within ten times that while C is chosen; a fit that needs more than ``max_iterations`` steps of Newton's method is counted in ``stopped_early``.
+    Features are held on ``device`` if they and what is derived from them take at most ``room`` bytes (None: what it has
+    to spare); else they stay where they are, in a file perhaps, and are read at every pass.
+    Raises ``UserError`` for features that are not finite, fewer than two classes, and no C or one that makes no sense.
     """
-    if not costs or min(costs) <= 0:
-        raise UserError(f"costs={list(costs)}: expected positive values of C, for example [0.001, 0.01, 0.1]")
-    if len(np.unique(y)) < 2:
-        raise UserError("logistic regression needs training images of at least two classes, found one")
-    model = LogisticRegression(max_iter=max_iterations, tol=tolerance, warm_start=True)
-    best, scores, early = float(costs[0]), dict[float, float](), 0
-    if len(costs) > 1:
-        fitted, held = holdout_split(y, holdout, seed)
-        scores, early = _choose(model, costs, norm, (x[fitted], y[fitted]), (x[held], y[held]))
-        best = max(sorted(scores), key=scores.__getitem__)
-    scaling = fit_scaling(x, norm)
-    early += _fit(model, best, scaling(x), y)
-    return LinearProbe(scaling, model, best, scores, early)
+    if not costs or not all(_SOUND[0] <= cost <= _SOUND[1] for cost in costs):
+        raise UserError(
+            f"costs={list(costs)}: expected positive values of C, from {_SOUND[0]:g} to {_SOUND[1]:g}, "
+            "for example [0.001, 0.01, 0.1]"
+        )
+    data = _data(x, y, norm, device, room, steps=max_iterations, tolerance=tolerance)
+    parts = tuning_parts(y, holdout, seed, shots=shots, faithful=faithful, short=short)
+    if len(costs) == 1:
+        return _final(data, parts.final, float(costs[0]), None, held_out={})
+    tuning = _Tuning(data, parts)
+    held_out = {float(cost): tuning.accuracy(float(cost)) for cost in sorted(costs)}
+    return _final(data, parts.final, max(held_out, key=held_out.__getitem__), tuning, held_out=held_out)
+
+
+def search_logreg(
+    x: FeatureRows,
+    y: NDArray[np.int64],
+    *,
+    trials: int = 30,
+    cost_range: tuple[float, float] = COST_RANGE,
+    holdout: float = 0.2,
+    norm: Norm = "none",
+    seed: int = 0,
+    shots: int | None = None,
+    short: Short = "refuse",
+    faithful: bool = False,
+    device: str | torch.device = "cpu",
+    room: int | None = None,
+    max_iterations: int = MAX_ITERATIONS,
+    tolerance: float = TOLERANCE,
+) -> LinearProbe:
+    """Fit what ``fit_logreg`` does, with C found by TPE: the protocol of t-ReX's small sets (arXiv:2206.15369).
+
+    ``trials`` values of C from ``cost_range``, uniform in the logarithm, are fitted to one part of the images and
+    valued by top-1 on the other; the best, of equal ones the first, is fitted to all. All else is as in ``fit_logreg``.
+    Raises ``UserError`` as it does, and for a range or a number of trials that makes no sense.
+    """
+    if not all(_SOUND[0] <= cost <= _SOUND[1] for cost in cost_range):
+        raise UserError(
+            f"cost_range={list(cost_range)}: expected two values of C, from {_SOUND[0]:g} to {_SOUND[1]:g}, "
+            "for example [1e-5, 1e6]"
+        )
+    data = _data(x, y, norm, device, room, steps=max_iterations, tolerance=tolerance)
+    parts = tuning_parts(y, holdout, seed, shots=shots, faithful=faithful, short=short)
+    tuning = _Tuning(data, parts)
+    objective: Callable[[dict[str, float]], float] = lambda values: tuning.accuracy(values["cost"])  # noqa: E731
+    search = tpe(objective, {"cost": cost_range}, trials, seed)
+    held_out = {trial.values["cost"]: trial.value for trial in search.trials}
+    return _final(data, parts.final, search.best["cost"], tuning, held_out=held_out, search=search)

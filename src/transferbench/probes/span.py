@@ -1,0 +1,98 @@
+"""Coordinates in which one diagonal preconditioner serves every strength of regularisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from transferbench.errors import UserError
+
+SMALLEST = 1e-15  # of the largest variance: below it a direction's variance is rounding, which nothing is divided by
+
+
+@dataclass(frozen=True)
+class Span:
+    """The principal axes of centred features, each at the length that makes its column of coordinates a unit vector.
+
+    A classifier with weights W (D, C) and intercepts b (C,) is one matrix of coordinates (r + 1, C), whose last row
+    holds the intercepts: the logits of features (N, D) are ``[(features - mean) @ axes, 1 / root] @ coordinates``.
+    The axes are orthogonal, so half the squared norm of W is a weighted sum of squared coordinates, ``penalty`` being
+    the weights. Nothing is lost: the optimum lies in the span of the centred rows, since the penalty shrinks the rest
+    to zero, and centring moves the intercepts, which are not penalised.
+    """
+
+    mean: Tensor
+    """(D,)"""
+    axes: Tensor
+    """(D, r)"""
+    penalty: Tensor
+    """(r + 1, 1): the squared length of each axis, and 0 for the intercepts."""
+    root: float
+    """The square root of the number of rows, by which the column of the intercepts is divided."""
+
+    def rotated(self, rows: Tensor) -> Tensor:
+        """Return the coordinates (n, r + 1) of features (n, D), in float64."""
+        inner = (rows.to(torch.float64) - self.mean) @ self.axes
+        return torch.cat([inner, inner.new_full((len(inner), 1), 1 / self.root)], dim=1)
+
+    def classifier(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights (D, C) and the intercepts (C,) of features that are not centred."""
+        weights = self.axes @ coordinates[:-1]
+        return weights, coordinates[-1] / self.root - self.mean @ weights
+
+    def coordinates(self, weights: Tensor, intercepts: Tensor) -> Tensor:
+        """Return the coordinates of a classifier; what of it lies outside of the span is dropped."""
+        inner = self.axes.T @ weights / self.penalty[:-1]
+        return torch.cat([inner, (intercepts + self.mean @ weights)[None] * self.root])
+
+
+def find_span(blocks: Iterator[Tensor], count: int, *, narrow: bool) -> Span:
+    """Return the span of the ``count`` rows of ``blocks`` (n, D), which are gone through once, in float64.
+
+    ``narrow`` says that there are fewer rows than dimensions and that they may be held at once: the span then has as
+    many axes as there are rows. Otherwise it has D, and what is held is (D, D).
+    Raises ``UserError`` for features that are not finite.
+    """
+    if narrow:
+        rows = torch.cat([_finite(block) for block in blocks])
+        mean = rows.mean(dim=0)
+        outer, inner = torch.linalg.qr((rows - mean).T)
+        variances, turn = torch.linalg.eigh(inner @ inner.T)
+        return _scaled(mean, variances, outer @ turn, count)
+    first = _finite(next(blocks))
+    shift = first.mean(dim=0)  # close to the mean, so that little is lost when the rest of it is taken out below
+    total, products = torch.zeros_like(shift), first.new_zeros(len(shift), len(shift))
+    for block in _chain(first, blocks):
+        block -= shift
+        total += block.sum(dim=0)
+        products.addmm_(block.T, block)
+    products.addr_(total, total, alpha=-1 / count)
+    variances, axes = torch.linalg.eigh(products)
+    return _scaled(shift + total / count, variances, axes, count)
+
+
+def _chain(first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:
+    yield first
+    for block in others:
+        yield _finite(block)
+
+
+def _finite(block: Tensor) -> Tensor:
+    if not bool(block.isfinite().all()):
+        wrong = int((~block.isfinite()).any(dim=1).sum())
+        raise UserError(
+            f"logistic regression: {wrong} of {len(block)} feature vectors hold values that are not finite; expected "
+            "finite numbers, so look at the backbone that made them"
+        )
+    return block.to(torch.float64)
+
+
+def _scaled(mean: Tensor, variances: Tensor, axes: Tensor, count: int) -> Span:
+    largest = float(variances.max().clamp(min=0))
+    lengths = variances.clamp(min=largest * SMALLEST if largest > 0 else 1.0).sqrt()
+    penalty = torch.cat([lengths.square().reciprocal(), lengths.new_zeros(1)])[:, None]
+    return Span(mean, axes / lengths, penalty, math.sqrt(count))
