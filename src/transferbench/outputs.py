@@ -20,7 +20,7 @@ from transferbench.storage import digest_of, write_text
 
 UNIDENTIFYING = ("name", "run", "sweep_name", "outputs", "logger", "needs")
 """Root keys that say where a run is kept or watched, not what it computes."""
-PLACEMENT = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm")
+PLACEMENT = ("accelerator", "devices", "num_nodes", "strategy", "sync_batchnorm", "plugins")
 """Trainer keys that say where a run computes."""
 
 SNAPSHOT = "transferbench"

@@ -18,12 +18,10 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, Checkpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
+from lightning.pytorch.plugins.layer_sync import LayerSync
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from rich.console import Console
-from torch import nn
 
-from transferbench.batch_norm import join, separate
 from transferbench.build import build, locate
 from transferbench.check import check_devices
 from transferbench.checkpoint import Resumable, build_parts, newest_readable, snapshot, unpretrained
@@ -176,19 +174,6 @@ def show_again(summary: Mapping[str, Any], report: Path) -> None:
         print_scores(facts_of_summary(summary), Console(), report)
 
 
-class JointBatchNorms(TorchSyncBatchNorm):
-    """What ``trainer.sync_batchnorm`` does here: Lightning's own way refuses CPUs, and drops timm's activations."""
-
-    def apply(self, model: nn.Module) -> nn.Module:
-        """Let the batch norms of ``model`` take their moments over all devices."""
-        assert isinstance(model, LightningModule)
-        return join(model, model.trainer.strategy.root_device)
-
-    def revert(self, model: nn.Module) -> nn.Module:
-        """Let them be what they were."""
-        return separate(model)
-
-
 def make_trainer(
     config: Mapping[str, Any], folder: RunFolder, kept: Mapping[str, Any], last: Resumable | None
 ) -> Trainer:
@@ -206,12 +191,15 @@ def make_trainer(
         "enable_checkpointing": any(isinstance(one, Checkpoint) for one in callbacks),
         "enable_progress_bar": any(isinstance(one, ProgressBar) for one in callbacks),
     }  # Lightning would bring its own where ours are left out
-    plugins: list[Any] = [JointBatchNorms()] if config["trainer"].get("sync_batchnorm") else []
+    placed = {**kinds, **config["trainer"]}
+    plugins = list(build(placed.pop("plugins", None)) or [])
+    if not placed.get("sync_batchnorm"):
+        plugins = [plugin for plugin in plugins if not isinstance(plugin, LayerSync)]
     if SLURMEnvironment.detect():
         # A requeued job is taken up from the run folder: one owner, and that is not Lightning.
         plugins.append(SLURMEnvironment(auto_requeue=False))
     try:
-        trainer: Trainer = build({**kinds, **config["trainer"]})(
+        trainer: Trainer = build(placed)(
             callbacks=callbacks, logger=False, plugins=plugins, default_root_dir=folder.path
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:

@@ -14,7 +14,7 @@ import torch.multiprocessing as mp
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
-from transferbench.batch_norm import join, separate
+from transferbench.tasks.batch_norm import join, separate
 
 CPU = torch.device("cpu")
 SHARES = slice(0, 3), slice(3, 8)

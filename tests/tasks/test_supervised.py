@@ -11,8 +11,8 @@ from transferbench.errors import RunFailed, UserError
 from transferbench.heads.classification import class_mean_head, cosine_head, linear_head, running_mean_head
 from transferbench.models.backbone import Backbone
 from transferbench.optim.momentum import MomentumEncoder
-from transferbench.run import JointBatchNorms
 from transferbench.tasks import supervised
+from transferbench.tasks.batch_norm import JointBatchNorms
 from transferbench.tasks.sharded import FullySharded
 from transferbench.tasks.supervised import Supervised, stack_by_size
 

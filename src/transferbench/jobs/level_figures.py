@@ -37,7 +37,7 @@ def similarity_figure(selection: Selection) -> Figure:
     edges = np.linspace(0.0, top, _BINS + 1)
     colours = [colour_of(level) for level in selection.levels]
     axes.hist(
-        [*groups, rest], edges, stacked=True, color=[*colours, PALETTE["muted"]], linewidth=0.3, edgecolor="white"
+        [*groups, rest], edges.tolist(), stacked=True, color=[*colours, PALETTE["muted"]], linewidth=0.3, edgecolor="white"
     )
     _name_levels(axes, selection, [float(np.mean(group)) for group in groups])
     axes.set_xlabel("similarity to the nearest seen concept")
@@ -56,7 +56,7 @@ def images_figure(selection: Selection) -> Figure | None:
     figure, axes = new_figure(WIDTH, 2.4)
     edges = np.linspace(every.min(), every.max(), 40)
     for level, group in zip(selection.levels, counts):
-        axes.hist(group, edges, histtype="step", color=colour_of(level), linewidth=1.3, label=f"level {level}")
+        axes.hist(group, edges.tolist(), histtype="step", color=colour_of(level), linewidth=1.3, label=f"level {level}")
     most = selection.sizes.test_images + selection.sizes.max_train
     if every.min() < most < every.max():
         axes.axvline(most, color=PALETTE["muted"], linestyle=(0, (2, 2)), linewidth=1.0)

@@ -55,7 +55,9 @@ def _figures(selection: Selection, folder: Path) -> list[str]:
 
 def _filters(selection: Selection) -> Listing:
     before = [len(selection.steps[0].left), *(len(step.left) for step in selection.steps)]
-    rows = [[step.rule, len(step.left), many - len(step.left)] for step, many in zip(selection.steps, before)]
+    rows: list[list[str | int | float]] = [
+        [step.rule, len(step.left), many - len(step.left)] for step, many in zip(selection.steps, before)
+    ]
     return Listing("Filters", ["concepts", "left", "dropped"], rows, note=f"From {selection.source.name}.")
 
 

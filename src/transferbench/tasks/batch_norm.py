@@ -6,12 +6,27 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from lightning import LightningModule
+from lightning.pytorch.plugins.layer_sync import TorchSyncBatchNorm
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from transferbench.distributed import world_size
 
 M = TypeVar("M", bound=nn.Module)
+
+
+class JointBatchNorms(TorchSyncBatchNorm):
+    """What ``trainer.sync_batchnorm`` does here: Lightning's own way refuses CPUs, and drops timm's activations."""
+
+    def apply(self, model: nn.Module) -> nn.Module:
+        """Let the batch norms of ``model`` take their moments over all devices."""
+        assert isinstance(model, LightningModule)
+        return join(model, model.trainer.strategy.root_device)
+
+    def revert(self, model: nn.Module) -> nn.Module:
+        """Let them be what they were."""
+        return separate(model)
 
 
 class JointBatchNorm(_BatchNorm):

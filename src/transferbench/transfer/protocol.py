@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import Any, get_args
 
 from torch import nn
 
@@ -24,9 +24,6 @@ from transferbench.probes.names import SEEN
 from transferbench.transfer.neighbours import Neighbours, find_neighbours
 from transferbench.transfer.probing import AnyFeatures, Probing, SetScore
 from transferbench.transfer.result import TransferResult
-
-if TYPE_CHECKING:
-    from lightning import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +102,7 @@ class Protocol(Probing):
         return found
 
     def extract(
-        self, backbone: nn.Module, images: ImageSet, device: str = "cpu", trainer: Trainer | None = None
+        self, backbone: nn.Module, images: ImageSet, device: str = "cpu", trainer: Any = None
     ) -> AnyFeatures:
         """Return ``backbone``'s features of ``images`` as this protocol cuts, batches, computes and keeps them."""
         how = {"batch_size": self.batch_size, "workers": self.workers, "precision": self.precision}
@@ -114,8 +111,8 @@ class Protocol(Probing):
         store = FeatureStore(self.features, self.storage)
         return store.features(backbone, images, self.transform(backbone), device=device, trainer=trainer, **how)  # type: ignore[arg-type]
 
-    def share_extraction(self, backbone: nn.Module, sets: Mapping[str, Splits], trainer: Trainer) -> None:
-        """Fill the folder of features for ``sets``, the work shared out over all devices of ``trainer``.
+    def share_extraction(self, backbone: nn.Module, sets: Mapping[str, Splits], trainer: Any) -> None:
+        """Fill the folder of features for ``sets``, the work shared out over all devices of a Lightning ``trainer``.
 
         Every one of its processes makes this call. Raises ``UserError`` where features are not kept.
         """
