@@ -18,8 +18,8 @@ def rows():
 def kinds(rows):
     span = find_span(iter([rows]), COUNT, narrow=False)
 
-    def blocks():
-        return iter(rows.split(5))
+    def blocks(start, stop):
+        return iter(rows[start:stop].split(5))
 
     return Held.of(span, blocks, COUNT), Read(span, blocks, 0, COUNT)
 
@@ -44,6 +44,22 @@ def test_read_rows_give_what_held_rows_give(kinds, dtype, tolerance):
     assert [where for where, _ in seen[1:]] == [slice(i, min(i + 5, COUNT)) for i in range(0, COUNT, 5)]
     assert found.dtype == expected.dtype == dtype
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_many_logits_are_worked_on_a_part_at_a_time(kinds, monkeypatch):
+    held, _ = kinds
+    points = [held.place(coordinates(1)), Point(coordinates(2))]
+    whole = held.pull(points, lambda rows, a, b: a * b.exp())
+    monkeypatch.setattr("transferbench.probes.coordinates._NUMBERS", 10 * CLASSES + 3)
+    seen = []
+
+    def function(rows, a, b):
+        seen.append((rows.start, rows.stop))
+        return a * b.exp()
+
+    torch.testing.assert_close(held.pull(points, function), whole)
+    held.visit(points, function)
+    assert seen == [(0, 10), (10, 20), (20, 23)] * 2
 
 
 def test_pulling_is_the_transpose_of_placing(kinds):

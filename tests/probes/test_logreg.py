@@ -187,7 +187,7 @@ def on_disk(x, folder, dtype):
 @pytest.mark.parametrize("shape", [{}, {"count": 60, "width": 100}, {"classes": 2}], ids=["many", "few", "two"])
 @pytest.mark.parametrize("norm", ["none", "l2", "standard"])
 def test_features_that_are_read_at_every_pass_give_the_same(shape, norm, tmp_path, monkeypatch):
-    monkeypatch.setattr("transferbench.probes.logreg.CHUNK", 17)
+    monkeypatch.setattr("transferbench.probes.regression.CHUNK", 17)
     x, y = clusters(**shape)
     mapped = on_disk(x, tmp_path, "float32")
     held = fit_logreg(x, y, costs=(1e-2, 1.0, 1e2), norm=norm)
@@ -201,7 +201,7 @@ def test_features_that_are_read_at_every_pass_give_the_same(shape, norm, tmp_pat
 
 
 def test_reading_never_holds_the_features(tmp_path, monkeypatch):
-    monkeypatch.setattr("transferbench.probes.logreg.CHUNK", 16)
+    monkeypatch.setattr("transferbench.probes.regression.CHUNK", 16)
     x, y = clusters(count=300)
     mapped, most = on_disk(x, tmp_path, "float32"), [0]
     original = torch.from_numpy

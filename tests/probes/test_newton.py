@@ -19,7 +19,7 @@ def problem_of(count=90, width=8, margin=1.0, seed=0, twice=False):
     if twice:  # with another label: no classifier has both right
         rows[1] = rows[0]
     span = find_span(iter([rows]), count, narrow=count < width)
-    return Softmax(Held.of(span, lambda: iter([rows]), count), labels, CLASSES)
+    return Softmax(Held.of(span, lambda start, stop: iter([rows[start:stop]]), count), labels, CLASSES)
 
 
 def start(problem):

@@ -20,7 +20,7 @@ def problem():
     labels = torch.arange(COUNT) % CLASSES
     rows = torch.randn(CLASSES, WIDTH, generator=generator)[labels] + torch.randn(COUNT, WIDTH, generator=generator)
     span = find_span(iter([rows]), COUNT, narrow=False)
-    return Softmax(Held.of(span, lambda: iter([rows]), COUNT), labels, CLASSES)
+    return Softmax(Held.of(span, lambda start, stop: iter([rows[start:stop]]), COUNT), labels, CLASSES)
 
 
 def zero(problem):

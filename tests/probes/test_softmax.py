@@ -24,8 +24,8 @@ def problem_of(kind, classes=3, scale=1.0):
     labels = torch.arange(COUNT) % classes
     span = find_span(iter([rows]), COUNT, narrow=False)
 
-    def blocks():
-        return iter(rows.split(11))
+    def blocks(start, stop):
+        return iter(rows[start:stop].split(11))
 
     made = Held.of(span, blocks, COUNT) if kind == "held" else Read(span, blocks, 0, COUNT)
     return Softmax(made, labels, classes), rows.double()

@@ -56,5 +56,5 @@ def test_features_that_never_change_have_a_span_too():
 def test_features_that_are_not_finite_are_said(value, narrow):
     rows = torch.zeros(8, 20)
     rows[6, 3] = value
-    with pytest.raises(UserError, match=r"1 of 4 feature vectors.*not finite"):
+    with pytest.raises(UserError, match="features hold values that are not finite"):
         find_span(iter(rows.split(4)), 8, narrow=narrow)

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from transferbench.probes.span import Span
 
-Blocks = Callable[[], Iterator[Tensor]]
-"""Gives the scaled features, float32 (n, D) at a time, from the first row to the last, as often as it is called."""
+_NUMBERS = 2**21  # logits of one point that are worked on at once: 16 MiB
+
+Blocks = Callable[[int, int], Iterator[Tensor]]
+"""Gives the scaled features from one row to another, float32 (n, D) at a time, as often as it is called."""
 
 
 class Point(NamedTuple):
@@ -59,7 +61,7 @@ class Rows(ABC):
 
     @abstractmethod
     def part(self, start: int, stop: int) -> Rows:
-        """Return these rows of it, without a copy."""
+        """Return these rows, without a copy."""
 
     def logits(self, v: Tensor) -> Tensor:
         """Return the logits (N, C) of coordinates ``v``."""
@@ -80,7 +82,7 @@ class Held(Rows):
         """Return the ``count`` rows of ``blocks``."""
         exact = span.axes.new_empty((count, span.axes.shape[1] + 1))
         start = 0
-        for block in blocks():
+        for block in blocks(0, count):
             exact[start : start + len(block)] = span.rotated(block)
             start += len(block)
         return cls(span, exact, exact.float())
@@ -90,20 +92,30 @@ class Held(Rows):
         return Point(v, self._matrix(v) @ v)
 
     def visit(self, points: Sequence[Point], function: OnBlock) -> None:
-        """Call ``function`` once, with all rows."""
-        function(slice(0, self.count), *map(self._logits, points))
+        """Call ``function`` with so many rows at a time that what it makes of them is small."""
+        for rows in self._slices(points[0]):
+            function(rows, *(self._logits(point, rows) for point in points))
 
     def pull(self, points: Sequence[Point], function: Residuals) -> Tensor:
-        """Do so and multiply what it returned with all rows."""
-        found = function(slice(0, self.count), *map(self._logits, points))
-        return self._matrix(found).T @ found
+        """Do so and add up what it returned, multiplied with the rows."""
+        total: Tensor | None = None
+        for rows in self._slices(points[0]):
+            found = function(rows, *(self._logits(point, rows) for point in points))
+            matrix = self._matrix(found)[rows].T
+            total = matrix @ found if total is None else total.addmm_(matrix, found)
+        return points[0].v.new_zeros(points[0].v.shape) if total is None else total
 
     def part(self, start: int, stop: int) -> Held:
         """Return a view of some of the rows."""
         return Held(self.span, self._exact[start:stop], self._single[start:stop])
 
-    def _logits(self, point: Point) -> Tensor:
-        return self._matrix(point.v) @ point.v if point.z is None else point.z
+    def _slices(self, point: Point) -> Iterator[slice]:
+        count = max(_NUMBERS // point.v.shape[1], 1)
+        for start in range(0, self.count, count):
+            yield slice(start, min(start + count, self.count))
+
+    def _logits(self, point: Point, rows: slice) -> Tensor:
+        return self._matrix(point.v)[rows] @ point.v if point.z is None else point.z[rows]
 
     def _matrix(self, like: Tensor) -> Tensor:
         return self._exact if like.dtype == torch.float64 else self._single
@@ -136,18 +148,16 @@ class Read(Rows):
         return torch.cat([self.span.axes.to(inner.dtype).T @ inner, outer[None] / self.span.root])
 
     def part(self, start: int, stop: int) -> Read:
-        """Return some of the rows; the others are still read when it is swept over."""
+        """Return some of the rows."""
         return Read(self.span, self._blocks, self._start + start, self._start + stop)
 
     def _centred(self, points: Sequence[Point]) -> Iterator[tuple[slice, Tensor, list[Tensor]]]:
         """Yield which rows, their centred features (n, D), and the logits of ``points``."""
         maps = [(self.span.axes.to(p.v.dtype) @ p.v[:-1], p.v[-1] / self.span.root) for p in points]
         exact = any(p.v.dtype == torch.float64 for p in points)
-        position = -self._start
-        for block in self._blocks():
-            first, last = max(position, 0), min(position + len(block), self.count)
-            if first < last:
-                here = block[first - position : last - position].to(torch.float64) - self.span.mean
-                here = here if exact else here.float()
-                yield slice(first, last), here, [torch.addmm(b, here.to(w.dtype), w) for w, b in maps]
-            position += len(block)
+        mean = self.span.mean if exact else self.span.mean.float()
+        position = 0
+        for block in self._blocks(self._start, self._stop):
+            here = block.to(mean.dtype) - mean
+            yield slice(position, position + len(here)), here, [torch.addmm(b, here.to(w.dtype), w) for w, b in maps]
+            position += len(here)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from transferbench.errors import UserError
-from transferbench.probes.aggregate import top1
-from transferbench.probes.bank import CHUNK, Bank, FeatureRows, free_bytes, rows_of
-from transferbench.probes.coordinates import Blocks, Held, Read, Rows
-from transferbench.probes.newton import Solution
-from transferbench.probes.path import Path
-from transferbench.probes.scaling import Norm, Scaling, fit_scaling
+from transferbench.probes.bank import FeatureRows
+from transferbench.probes.regression import Data, Tuning, scaled_blocks
+from transferbench.probes.scaling import Norm, Scaling
 from transferbench.probes.search import Search, tpe
-from transferbench.probes.softmax import Softmax
-from transferbench.probes.span import Span, find_span
-from transferbench.probes.splits import Parts, Short, tuning_parts
+from transferbench.probes.splits import Short, tuning_parts
 
 MAX_ITERATIONS = 100
 TOLERANCE = 1e-6
@@ -29,7 +23,6 @@ COST_RANGE = (1e-5, 1e6)
 """Where the published search looks, uniformly in the logarithm."""
 
 _SOUND = (1e-10, 1e10)  # values of C; beyond, float64 cannot tell the penalty from the loss
-_ROUGHER = 10  # times the tolerance, for fits that only choose C
 
 
 @dataclass(frozen=True)
@@ -58,102 +51,15 @@ class LinearProbe:
 
     def scores(self, x: FeatureRows) -> NDArray[np.float64]:
         """Return the logits (M, C) of ``x`` (M, D), columns as in ``classes``; their softmax are probabilities."""
-        blocks = _blocks(x, np.arange(len(x)), self.scaling, torch.device("cpu"))
-        return np.concatenate([block.double().numpy() @ self.weight.T + self.bias for block in blocks()])
+        blocks = scaled_blocks(x, np.arange(len(x)), self.scaling, torch.device("cpu"))
+        return np.concatenate([block.double().numpy() @ self.weight.T + self.bias for block in blocks(0, len(x))])
 
     def predict(self, x: FeatureRows) -> NDArray[np.int64]:
         """Return the label (M,) of each row of ``x`` (M, D)."""
         return np.asarray(self.classes[self.scores(x).argmax(axis=1)])
 
 
-def _blocks(x: FeatureRows, positions: NDArray[np.int64], scaling: Scaling, device: torch.device) -> Blocks:
-    """Return what gives the rows ``positions`` of ``x`` scaled, some thousand at a time."""
-
-    def blocks() -> Iterator[Tensor]:
-        for start in range(0, max(len(positions), 1), CHUNK):
-            where = positions[start : start + CHUNK]
-            joined = len(where) > 0 and where[-1] - where[0] == len(where) - 1 and bool((np.diff(where) == 1).all())
-            rows = rows_of(x, slice(int(where[0]), int(where[-1]) + 1) if joined else where)
-            yield torch.from_numpy(scaling(rows.float().cpu().numpy())).to(device)
-
-    return blocks
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Features, their class indices, and how they are to be fitted."""
-
-    x: FeatureRows
-    index: NDArray[np.int64]
-    classes: NDArray[np.int64]
-    norm: Norm
-    device: torch.device
-    room: int | None
-    steps: int
-    tolerance: float
-
-    def scaling(self, positions: NDArray[np.int64]) -> Scaling:
-        """Return the scaling of features that the rows ``positions`` ask for."""
-        if self.norm != "standard":
-            return fit_scaling(np.empty((0, 0), dtype=np.float32), self.norm)
-        keep = None if len(positions) == len(self.x) else positions
-        return Bank(self.x, keep=keep, unit=False, room=0).moments(torch.arange(len(positions)))
-
-    def rows(self, positions: NDArray[np.int64], scaling: Scaling, span: Span | None = None) -> Rows:
-        """Return the rows ``positions``, in memory if there is room, in the coordinates of ``span`` or of their own."""
-        count, width = len(positions), int(self.x.shape[1])
-        blocks = _blocks(self.x, positions, scaling, self.device)
-        room = free_bytes(self.device) if self.room is None else self.room
-        axes = min(count, width) if span is None else span.axes.shape[1]
-        held = 12 * count * (axes + 1) <= room
-        if span is None:
-            span = find_span(blocks(), count, narrow=held and count < width)
-        return Held.of(span, blocks, count) if held else Read(span, blocks, 0, count)
-
-    def path(self, rows: Rows, positions: NDArray[np.int64], tolerance: float) -> Path:
-        """Return the fits to ``rows``, which are the rows ``positions``."""
-        labels = torch.from_numpy(self.index[positions]).to(self.device)
-        return Path(Softmax(rows, labels, len(self.classes)), tolerance=tolerance, steps=self.steps)
-
-    def solve(self, path: Path, cost: float) -> Solution:
-        """Return the fit for scikit-learn's C.
-
-        Its two-class regression penalises the difference of both classes' weights alone, at half our penalty.
-        """
-        return path.solve(cost / 2 if len(self.classes) == 2 else cost)
-
-
-class _Tuning:
-    """Fits to one part of the features for several C, valued on another."""
-
-    def __init__(self, data: _Data, parts: Parts) -> None:
-        if not len(parts.held):
-            raise UserError(
-                "logistic regression chooses C on held-out training images, but every class has a single one; "
-                "give one value, for example transfer.costs=[0.01]"
-            )
-        self.data, self.early = data, 0
-        fitted, held = parts.fitted, parts.held
-        self.scaling, self.answers = data.scaling(fitted), data.index[held]
-        self.order = np.concatenate([fitted, held])
-        self.whole = np.array_equal(np.sort(self.order), parts.final)
-        if self.whole:  # then what is rotated here serves the last fit, too
-            self.rows = data.rows(self.order, self.scaling)
-            to_fit, self.held = self.rows.part(0, len(fitted)), self.rows.part(len(fitted), len(self.order))
-        else:
-            self.rows = to_fit = data.rows(fitted, self.scaling)
-            self.held = data.rows(held, self.scaling, self.rows.span)
-        self.path = data.path(to_fit, fitted, _ROUGHER * data.tolerance)
-
-    def accuracy(self, cost: float) -> float:
-        """Return top-1 on the held-out part for C = ``cost``."""
-        found = self.data.solve(self.path, cost)
-        self.early += not found.converged
-        logits = self.held.logits(found.point.v)
-        return top1(logits.argmax(dim=1).cpu().numpy(), self.answers)
-
-
-def _final(data: _Data, positions: NDArray[np.int64], cost: float, tuning: _Tuning | None, **found: Any) -> LinearProbe:
+def _final(data: Data, positions: NDArray[np.int64], cost: float, tuning: Tuning | None, **found: Any) -> LinearProbe:
     """Fit to the rows ``positions``, from what ``tuning`` found if its rows are among them."""
     if tuning is not None and tuning.whole and data.norm != "standard":
         scaling, rows, positions = tuning.scaling, tuning.rows, tuning.order
@@ -181,13 +87,13 @@ def _final(data: _Data, positions: NDArray[np.int64], cost: float, tuning: _Tuni
 
 def _data(
     x: FeatureRows, y: NDArray[np.int64], norm: Norm, device: str | torch.device, room: int | None, **how: Any
-) -> _Data:
+) -> Data:
     if len(x) != len(y):
         raise UserError(f"logistic regression: found {len(x)} feature vectors and {len(y)} labels; expected one each")
     classes, index = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise UserError("logistic regression needs training images of at least two classes, found one")
-    return _Data(x, index, classes, norm, torch.device(device), room, **how)
+    return Data(x, index, classes, norm, torch.device(device), room, **how)
 
 
 def fit_logreg(
@@ -215,9 +121,10 @@ def fit_logreg(
     many images a class (``tuning_parts``, which also says what ``short`` and ``faithful`` do).
 
     The last fit's objective is within ``tolerance`` of its minimum, compared with the minimum itself and with what that
-    is below the best intercepts' alone, and within ten times that while C is chosen; a fit that needs more than ``max_iterations`` steps of Newton's method is counted in ``stopped_early``.
-    Features are held on ``device`` if they and what is derived from them take at most ``room`` bytes (None: what it has
-    to spare); else they stay where they are, in a file perhaps, and are read at every pass.
+    is below the best intercepts' alone, and within ten times that while C is chosen; a fit that needs more than
+    ``max_iterations`` steps of Newton's method is counted in ``stopped_early``. Features are held on ``device`` if they
+    and what is derived from them take at most ``room`` bytes (None: what it has to spare); else they stay where they
+    are, in a file perhaps, and are read at every pass.
     Raises ``UserError`` for features that are not finite, fewer than two classes, and no C or one that makes no sense.
     """
     if not costs or not all(_SOUND[0] <= cost <= _SOUND[1] for cost in costs):
@@ -229,7 +136,7 @@ def fit_logreg(
     parts = tuning_parts(y, holdout, seed, shots=shots, faithful=faithful, short=short)
     if len(costs) == 1:
         return _final(data, parts.final, float(costs[0]), None, held_out={})
-    tuning = _Tuning(data, parts)
+    tuning = Tuning(data, parts)
     held_out = {float(cost): tuning.accuracy(float(cost)) for cost in sorted(costs)}
     return _final(data, parts.final, max(held_out, key=held_out.__getitem__), tuning, held_out=held_out)
 
@@ -264,8 +171,7 @@ def search_logreg(
         )
     data = _data(x, y, norm, device, room, steps=max_iterations, tolerance=tolerance)
     parts = tuning_parts(y, holdout, seed, shots=shots, faithful=faithful, short=short)
-    tuning = _Tuning(data, parts)
-    objective: Callable[[dict[str, float]], float] = lambda values: tuning.accuracy(values["cost"])  # noqa: E731
-    search = tpe(objective, {"cost": cost_range}, trials, seed)
+    tuning = Tuning(data, parts)
+    search = tpe(lambda values: tuning.accuracy(values["cost"]), {"cost": cost_range}, trials, seed)
     held_out = {trial.values["cost"]: trial.value for trial in search.trials}
     return _final(data, parts.final, search.best["cost"], tuning, held_out=held_out, search=search)

@@ -12,9 +12,9 @@ from transferbench.probes.coordinates import Point
 from transferbench.probes.newton import Solution, minimise
 from transferbench.probes.softmax import Softmax
 
-_NEAREST = 6  # minima whose mixtures are searched for a start
+_NEAREST = 8  # minima whose mixtures are searched for a start
 _RUNG = 10.0  # from a C to the next on the way to one far above all that are known
-_LOOSE = 1e-2  # relative accuracy of the minima on that way
+_LOOSE = 1e-3  # relative accuracy of the minima on that way
 _ATTEMPTS = 20  # of Newton's steps for a mixture
 _NUMBERS = 2**27  # logits of earlier minima that are kept: 1 GiB
 
@@ -22,7 +22,7 @@ _NUMBERS = 2**27  # logits of earlier minima that are kept: 1 GiB
 class Path:
     """Minimises ``problem`` for one C after another, in any order.
 
-    The minimum moves smoothly with log C, so the best mixture of the nearest minima, a problem of six numbers, is often
+    The minimum moves smoothly with log C, so the best mixture of the nearest minima, a problem of eight numbers, is often
     so close to it that nothing is left to do. From far below, C is raised by factors of ten: at a large C the function
     is hard to minimise from afar.
     """

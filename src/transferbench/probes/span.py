@@ -83,10 +83,9 @@ def _chain(first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:
 
 def _finite(block: Tensor) -> Tensor:
     if not bool(block.isfinite().all()):
-        wrong = int((~block.isfinite()).any(dim=1).sum())
         raise UserError(
-            f"logistic regression: {wrong} of {len(block)} feature vectors hold values that are not finite; expected "
-            "finite numbers, so look at the backbone that made them"
+            "logistic regression: the features hold values that are not finite; expected finite numbers, so look at "
+            "the backbone that made them"
         )
     return block.to(torch.float64)
 

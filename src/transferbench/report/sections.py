@@ -95,7 +95,7 @@ def score_table(facts: RunFacts) -> str:
         values = [scores.floors.get((floor, name, main)) for floor in scores.floor_names]
         cells += ["–" if value is None else escaped(percent(value, unit=False)) for value in values]
         cells += [_lead(facts, name, main)] if floors else []
-        cells += [f"{scores.costs[name]:g}" if name in scores.costs else "–"] if scores.costs else []
+        cells += [f"{scores.costs[name]:.3g}" if name in scores.costs else "–"] if scores.costs else []
         rows.append(cells)
     return table(head, rows, class_="numbers")
 
