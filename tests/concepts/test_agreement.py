@@ -16,6 +16,11 @@ def test_each_difference_has_its_reason():
     assert (two.tied, two.left_out, two.beyond) == (1, 0, 1)  # g is as similar as f, the last
 
 
+def test_a_tie_at_either_end():
+    (only,) = compare_levels({1: ["b", "f", "e"]}, {1: ["c", "d", "g"]}, SIMILARITY)
+    assert (only.tied, only.left_out, only.beyond) == (2, 1, 0)
+
+
 def test_equal_levels_agree():
     (only,) = compare_levels({1: ["a", "b"]}, {1: ["b", "a"]}, SIMILARITY)
     assert only.common == 2 and not only.missing and not only.extra

@@ -151,6 +151,7 @@ def test_formulas_at_their_ends():
     zero = np.zeros((1, 1))
     assert lin(zero, np.zeros(1), np.zeros(1), zero == 0)[0, 0] == 1.0
     assert jiang_conrath(zero, np.zeros(1), np.zeros(1), zero > 0)[0, 0] == 0.0
+    assert jiang_conrath(zero, np.zeros(1), np.zeros(1), zero == 0)[0, 0] == ALIKE  # a root and itself
     np.testing.assert_allclose(path(np.array([[0, 3, 2**15, 2**15 + 4]], dtype=np.uint16)), [[1.0, 0.25, 0.0, 0.0]])
     np.testing.assert_allclose(wu_palmer(np.array([[2.0, 0.0]]), np.ones((1, 2)), np.ones((1, 2))), [[2 / 3, 0.0]])
 

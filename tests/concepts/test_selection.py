@@ -54,6 +54,11 @@ def test_a_leaf_is_one_of_the_source(tree):
     assert left(tree, Rules(drop_subtrees=(), min_images=0), {"cat": 1, "animal": 1})["leaves"] == {"cat"}
 
 
+def test_a_concept_above_dropped_ones_is_no_leaf(tree):
+    rules = Rules(drop_seen_ancestors=False, drop_subtrees=(), min_images=0)
+    assert left(tree, rules, seen=("tabby", "tiger_cat"))["leaves"] == {"painter", "pug"}
+
+
 def test_too_few_names_the_filter(tree):
     wordnet, ids = tree
     images = dict.fromkeys(ids.values(), 100)

@@ -22,9 +22,9 @@ _NUMBERS = 2**27  # logits of earlier minima that are kept: 1 GiB
 class Path:
     """Minimises ``problem`` for one C after another, in any order.
 
-    The minimum moves smoothly with log C, so the best mixture of the nearest minima, a problem of eight numbers, is often
-    so close to it that nothing is left to do. From far below, C is raised by factors of ten: at a large C the function
-    is hard to minimise from afar.
+    The minimum moves smoothly with log C, so the best mixture of the nearest minima, a problem of eight numbers, is
+    often so close to it that little is left to do. From far below, C is raised by factors of ten: at a large C the
+    function is hard to minimise from afar.
     """
 
     def __init__(self, problem: Softmax, *, tolerance: float, steps: int) -> None:
