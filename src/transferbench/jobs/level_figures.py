@@ -37,7 +37,12 @@ def similarity_figure(selection: Selection) -> Figure:
     edges = np.linspace(0.0, top, _BINS + 1)
     colours = [colour_of(level) for level in selection.levels]
     axes.hist(
-        [*groups, rest], edges.tolist(), stacked=True, color=[*colours, PALETTE["muted"]], linewidth=0.3, edgecolor="white"
+        [*groups, rest],
+        edges.tolist(),
+        stacked=True,
+        color=[*colours, PALETTE["muted"]],
+        linewidth=0.3,
+        edgecolor="white",
     )
     _name_levels(axes, selection, [float(np.mean(group)) for group in groups])
     axes.set_xlabel("similarity to the nearest seen concept")
