@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from transferbench.probes.span import Span
 
@@ -89,7 +90,7 @@ class Held(Rows):
 
     def place(self, v: Tensor) -> Point:
         """Return the point of ``v`` with its logits."""
-        return Point(v, self._matrix(v) @ v)
+        return Point(v, linear(self._matrix(v), v.T.contiguous()))
 
     def visit(self, points: Sequence[Point], function: OnBlock) -> None:
         """Call ``function`` with so many rows at a time that what it makes of them is small."""
@@ -98,12 +99,11 @@ class Held(Rows):
 
     def pull(self, points: Sequence[Point], function: Residuals) -> Tensor:
         """Do so and add up what it returned, multiplied with the rows."""
-        total: Tensor | None = None
+        total = torch.zeros_like(points[0].v.T)
         for rows in self._slices(points[0]):
             found = function(rows, *(self._logits(point, rows) for point in points))
-            matrix = self._matrix(found)[rows].T
-            total = matrix @ found if total is None else total.addmm_(matrix, found)
-        return points[0].v.new_zeros(points[0].v.shape) if total is None else total
+            total = total.to(found.dtype).addmm_(found.T, self._matrix(found)[rows])  # twice as fast as its transpose
+        return total.T.contiguous()
 
     def part(self, start: int, stop: int) -> Held:
         """Return a view of some of the rows."""
@@ -115,7 +115,7 @@ class Held(Rows):
             yield slice(start, min(start + count, self.count))
 
     def _logits(self, point: Point, rows: slice) -> Tensor:
-        return self._matrix(point.v)[rows] @ point.v if point.z is None else point.z[rows]
+        return linear(self._matrix(point.v)[rows], point.v.T.contiguous()) if point.z is None else point.z[rows]
 
     def _matrix(self, like: Tensor) -> Tensor:
         return self._exact if like.dtype == torch.float64 else self._single
@@ -142,7 +142,7 @@ class Read(Rows):
         sums: list[tuple[Tensor, Tensor]] = []
         for rows, block, logits in self._centred(points):
             found = function(rows, *logits)
-            inner, outer = block.to(found.dtype).T @ found, found.sum(dim=0)
+            inner, outer = (found.T @ block.to(found.dtype)).T, found.sum(dim=0)
             sums = [(inner + sums[0][0], outer + sums[0][1]) if sums else (inner, outer)]
         inner, outer = sums[0]
         return torch.cat([self.span.axes.to(inner.dtype).T @ inner, outer[None] / self.span.root])
