@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from transferbench.report.facts import RunFacts
@@ -13,8 +14,8 @@ from transferbench.report.wording import set_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_ALL = 2.0
-"""How far right of the largest draw, as a factor, the fit to all images stands."""
+_ALL = 1.0
+"""How far right of the largest draw, in doublings, the fit to all images stands."""
 
 
 def has_shots(facts: RunFacts) -> bool:
@@ -37,22 +38,21 @@ def fewshot_figure(facts: RunFacts) -> Figure:
     for name, (colour, marker) in zip(sets, styles):
         probe = next(probe for own, probe in scores.few if own == name)
         curve = scores.few[name, probe]
-        x = [float(count) for count in counts if count in curve]
+        x = [math.log2(count) for count in counts if count in curve]
         y = [100 * curve[count] for count in counts if count in curve]
         keys = [f"transfer/{name}/{probe}_{count}shot/top1_std" for count in counts if count in curve]
         bars = [100 * facts.metrics.get(key, 0.0) for key in keys]
         axes.errorbar(x, y, yerr=bars, fmt=marker, linestyle="-", color=colour, elinewidth=0.9, capsize=2.0)
         whole = scores.model.get((name, probe))
         if whole is not None:
-            axes.plot([x[-1], x[-1] * _ALL], [y[-1], 100 * whole], color=colour, linestyle=(0, (2, 2)), linewidth=1.0)
-            axes.plot([x[-1] * _ALL], [100 * whole], marker, color=colour, markerfacecolor="white")
+            axes.plot([x[-1], x[-1] + _ALL], [y[-1], 100 * whole], color=colour, linestyle=(0, (2, 2)), linewidth=1.0)
+            axes.plot([x[-1] + _ALL], [100 * whole], marker, color=colour, markerfacecolor="white")
         last = y[-1] if whole is None else 100 * whole
         ends.append((set_name(name), last / 100, colour))
         top = max(top, *y, last)
-    right = counts[-1] * (_ALL if scores.model else 1.0)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([*counts, right], [*map(str, counts), "all"] if scores.model else [*map(str, counts), ""])
-    axes.minorticks_off()
+    right = math.log2(counts[-1]) + _ALL
+    axes.set_xticks([*map(math.log2, counts), right], [*map(str, counts), "all"])
+    axes.set_xlim(math.log2(counts[0]) - 0.2, right + 0.1)
     axes.set_xlabel("training images a class")
     axes.set_ylabel("top-1 accuracy (%)")
     axes.set_ylim(0, 1.08 * top)
