@@ -26,4 +26,6 @@ class Zoo:
             f"{len(rows)} models, {ours} of them with a network at hand: "
             "model=checkpoint model.name=NAME model.path=FILE; the others need a network of yours."
         )
-        return Outcome(metrics={"zoo/models": float(len(rows))}, said=said, printed=[short], sections=[as_section(whole)])
+        return Outcome(
+            metrics={"zoo/models": float(len(rows))}, said=said, printed=[short], sections=[as_section(whole)]
+        )

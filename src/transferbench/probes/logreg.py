@@ -69,7 +69,8 @@ def _final(data: Data, positions: NDArray[np.int64], cost: float, tuning: Tuning
     path = data.path(rows, positions, data.tolerance)
     if tuning is not None and tuning.whole:
         for known, v in tuning.path.known:
-            path.remember(known, rows.span.coordinates(*tuning.rows.span.classifier(v)))
+            same = rows is tuning.rows
+            path.remember(known, v if same else rows.span.coordinates(*tuning.rows.span.classifier(v)))
     solution = data.solve(path, cost)
     weights, intercepts = rows.span.classifier(solution.point.v)
     return LinearProbe(

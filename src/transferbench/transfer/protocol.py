@@ -101,9 +101,7 @@ class Protocol(Probing):
             raise UserError("nothing to evaluate on is there; name data sets, such as transfer.datasets=[digits]")
         return found
 
-    def extract(
-        self, backbone: nn.Module, images: ImageSet, device: str = "cpu", trainer: Any = None
-    ) -> AnyFeatures:
+    def extract(self, backbone: nn.Module, images: ImageSet, device: str = "cpu", trainer: Any = None) -> AnyFeatures:
         """Return ``backbone``'s features of ``images`` as this protocol cuts, batches, computes and keeps them."""
         how = {"batch_size": self.batch_size, "workers": self.workers, "precision": self.precision}
         if self.features is None:
