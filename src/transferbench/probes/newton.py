@@ -66,8 +66,8 @@ def _direction(
         direction.add_(search, alpha=norm / bend)
         residual.sub_(product, alpha=norm / bend)
         gains.append(norm / bend * norm / 2 * unit**2)
-        recent = sum(gains[1:][-delay:])
-        settled = (len(gains) > delay and recent < _SHARE * sum(gains)) or (len(gains) > 1 and recent < enough)
+        recent = sum(gains[-delay:])
+        settled = (len(gains) > delay and recent < _SHARE * sum(gains)) or (len(gains) >= delay - 1 and recent < enough)
         solved = local.preconditioned(residual)
         last, norm = norm, float((residual * solved).sum())
         search = solved.add_(search, alpha=norm / last)
@@ -100,7 +100,7 @@ def minimise(problem: Softmax, start: Point, cost: float, *, tolerance: float, s
         allowed = tolerance * problem.scale(local.value, cost)
         if local.gap <= allowed:
             return Solution(point, local.value, local.gap, count, products, True)
-        found = _direction(problem, point, local, cost, allowed / 20, delay)
+        found = _direction(problem, point, local, cost, allowed / 50, delay)
         products += found.products
         direction = problem.rows.place(found.v)
         step, value = _step(problem, point, direction, local, cost)
