@@ -60,6 +60,14 @@ def test_check_raises_all_problems_at_once() -> None:
     assert len(str(caught.value).split("\n")) == 5  # task, data, the trainer's target, and both of the head
 
 
+def test_settings_that_a_dataclass_inherits_from_another_module_have_types() -> None:
+    node = {"_target_": "transferbench.transfer.protocol.Protocol", "trials": "hot", "shots": None, "norm": "l3"}
+    found = "\n".join(problems_of(node, "transfer"))
+    assert "transfer.trials: transferbench.transfer.protocol.Protocol expects" in found
+    assert "transfer.shots" in found
+    assert "transfer.norm: transferbench.transfer.protocol.Protocol expects one of none, l2, standard" in found
+
+
 def test_a_right_configuration_has_no_problems() -> None:
     assert not list(problems_of({"x": {"_target_": TARGET, "tau": 1, "names": ["a"], "mode": "b"}, "y": [1, None]}))
 

@@ -149,3 +149,21 @@ def test_no_file_is_an_orphan() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in Path(CONF.parent / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_type_of_every_setting_of_ours_is_known(name: str) -> None:
+    """Else a wrong value would be told by a traceback, not by the check."""
+    from transferbench.build import locate
+    from transferbench.check import hints_of
+
+    def targets(node: object) -> Iterator[dict]:
+        if isinstance(node, dict):
+            if str(node.get("_target_", "")).startswith("transferbench."):
+                yield node
+            for value in node.values():
+                yield from targets(value)
+
+    for node in targets(resolved(f"+experiment={name}", *NEEDS.get(name, []))):
+        hints = hints_of(locate(node["_target_"]))
+        assert [key for key in node if key not in hints and not key.startswith("_")] == [], node["_target_"]

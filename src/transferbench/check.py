@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import os
@@ -85,7 +86,7 @@ def _parts_the_task_needs(config: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(task, Mapping) or "_target_" not in task:
         return
     try:
-        hints = _hints(locate(str(task["_target_"])))
+        hints = hints_of(locate(str(task["_target_"])))
     except UserError:
         return  # said of the target itself
     for argument, group in (("backbone", "model"), ("head", "head")):
@@ -118,7 +119,7 @@ def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
     except (TypeError, ValueError):
         yield f"{path}._target_: the arguments of {node['_target_']} cannot be read; name a class or function in Python"
         return
-    hints = _hints(target)
+    hints = hints_of(target)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     given = {str(key): value for key, value in node.items() if key not in {"_target_", "_partial_"}}
     for key, value in given.items():
@@ -130,9 +131,10 @@ def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
         yield from _unfilled(node, path, ())
 
 
-def _hints(target: Any) -> dict[str, Any]:
+def hints_of(target: Any) -> dict[str, Any]:
     """Return the resolved type hints of a callable's arguments, none where they cannot be resolved."""
-    function = target.__init__ if inspect.isclass(target) else target
+    inherits = dataclasses.is_dataclass(target)  # its __init__ has names of the modules of all its bases
+    function = target if inherits or not inspect.isclass(target) else target.__init__
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):

@@ -186,6 +186,7 @@ def make_trainer(
     callbacks = [
         made if isinstance(made, Callback) else made(folder=folder.checkpoints, snapshot=kept, seconds=spent)
         for made in build(config["callbacks"] or {}).values()
+        if made is not None
     ]
     kinds = {
         "enable_checkpointing": any(isinstance(one, Checkpoint) for one in callbacks),

@@ -44,5 +44,7 @@ def test_initialisation():
 
 
 def test_a_negative_depth_is_refused():
+    with pytest.raises(UserError, match=r"head\.bottleneck=-1: expected 1 or more"):
+        Projector(8, bottleneck=-1)
     with pytest.raises(UserError, match="hidden_layers=-1"):
         Projector(5, -1)

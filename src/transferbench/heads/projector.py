@@ -35,6 +35,10 @@ class Projector(nn.Module):
         super().__init__()
         if hidden_layers < 0:
             raise UserError(f"head.hidden_layers={hidden_layers}: expected 0 or more, or null for no projector")
+        if min(hidden_width, bottleneck) < 1:
+            raise UserError(
+                f"head.hidden_width={hidden_width}, head.bottleneck={bottleneck}: expected 1 or more of each"
+            )
         self.normalise_input = normalise_input
         sizes = [width, *[hidden_width] * hidden_layers]
         hidden = [nn.Sequential(nn.Linear(a, b), nn.BatchNorm1d(b), nn.GELU()) for a, b in pairwise(sizes)]
