@@ -73,7 +73,7 @@ def test_no_argument_prints_the_experiments(capsys: pytest.CaptureFixture[str]) 
         (["+experiment=trex", "~head"], "head is left out, but transferbench.tasks.supervised.Supervised needs one"),
         (["+experiment=trex", "~model"], "model is left out"),
         (["+experiment=trex", "~trainer"], "trainer is left out; choose trainer=..."),
-        (["+experiment=trex", "~crops"], "data.crops: "),
+        (["+experiment=trex", "~crops"], "crops is left out, and training needs them; choose crops="),
     ],
 )
 def test_a_mistake_is_a_sentence_and_exit_code_2(
