@@ -79,7 +79,7 @@ def read(path: Path | str) -> dict[str, Any]:
     file = checkpoint_in(path)
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError) as error:
         reason = str(error).split("\n", 1)[0][:160]
         raise UserError(
             f"{file} cannot be read as a checkpoint: it is truncated, corrupt or unsafe ({reason})"

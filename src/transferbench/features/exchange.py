@@ -27,7 +27,7 @@ from transferbench.storage import atomic_path
 SUFFIXES = (".pth", ".npz")
 TRAIN_FILES = ("features_trainval.pth", "features_train/X_Y.pth", "features_train.pth", "features_train.npz")
 TEST_FILES = ("features_test.pth", "features_test/X_Y.pth", "features_test.npz")
-_UNREADABLE = (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
+_UNREADABLE = (OSError, RuntimeError, ValueError, LookupError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 def write_features(path: Path | str, features: Features | StoredFeatures, name: str = "") -> None:
