@@ -185,6 +185,14 @@ def test_what_is_no_sound_pickle_is_refused_in_one_sentence(tmp_path, content, r
         unpickle(path)
 
 
+def test_an_array_is_built_once(tmp_path):
+    content = pickle.dumps(np.arange(3), protocol=2)
+    assert content[-4:-3] == pickle.BINPUT and content.endswith(pickle.BUILD + pickle.STOP)
+    again = pickle.BINGET + content[-3:-2] + pickle.BUILD + pickle.STOP  # the same state for a second time
+    with pytest.raises(UserError, match="it builds one array twice"):
+        unpickle(written(tmp_path, content[:-1] + again))
+
+
 def test_stand_ins_stay_as_they_are(tmp_path):
     """No file may change how the next one is read."""
     for attribute in ("_call", "__call__", "__class__"):

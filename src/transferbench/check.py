@@ -36,6 +36,8 @@ def check(config: Mapping[str, Any], scale_keys: Sequence[str] = ()) -> None:
 
 def _missing_parts(config: Mapping[str, Any]) -> Iterator[str]:
     """Yield one sentence for each part that is left out, or is no part, and that a run cannot do without."""
+    if not 0 <= int(config.get("seed") or 0) < 2**32:
+        yield f"seed={config['seed']}: expected a whole number from 0 to 4294967295"
     for group in _needed_groups(config):
         if config.get(group) is None:
             yield f"{group} is left out; choose {group}=..."
@@ -64,7 +66,11 @@ def _needed_groups(config: Mapping[str, Any]) -> tuple[str, ...]:
         target = None  # said of the target itself
     if hasattr(target, "carry_out"):
         return ("task",)
-    if not hasattr(target, "training_step") and isinstance(transfer, Mapping) and transfer.get("datasets"):
+    if (
+        not hasattr(target, "training_step")
+        and isinstance(transfer, Mapping)
+        and (transfer.get("datasets") or transfer.get("folders"))
+    ):
         return ("task", "trainer", "transfer")
     return ("task", "data", "trainer")
 

@@ -28,6 +28,8 @@ TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "torch.optim.")
 """What the task of a checkpoint may name."""
 FROM_A_FILE = "transferbench.checkpoint.backbone"
 """The target of ``model=checkpoint``; no checkpoint names it, so that it opens when that file is gone."""
+LANGUAGE = "transferbench.checkpoint.language"
+"""The target of a head's frozen language model; no checkpoint names it either."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class Parts:
 class Network(nn.Module):
     """A trained network: ``backbone`` maps images to features, ``head`` features to logits (None where there is none).
 
-    ``class_names`` are the readable names of the logits' classes.
+    ``class_names`` are the readable names of the logits' classes; ``text`` what a model of captions needs to read and
+    write them: the tokeniser, the concepts and the length, as plain values (empty for others).
     """
 
-    def __init__(self, parts: Parts, class_names: Sequence[str]) -> None:
+    def __init__(self, parts: Parts, class_names: Sequence[str], text: Mapping[str, Any] | None = None) -> None:
         super().__init__()
+        self.text = dict(text or {})
         self.backbone = parts.backbone
         self.head = parts.head
         self.class_names = tuple(class_names)
@@ -66,6 +70,8 @@ def build_parts(config: Mapping[str, Any], classes: int, allowed: Sequence[str] 
 def snapshot(config: Mapping[str, Any], classes: Sequence[str], class_names: Sequence[str]) -> dict[str, Any]:
     """Return what every checkpoint carries so that it can be opened again: plain containers only."""
     kept = {**config, "model": architecture(config["model"])} if config.get("model") else dict(config)
+    if config.get("head"):
+        kept["head"] = standing_alone(config["head"])
     facts = {"config": kept, "classes": list(classes), "class_names": list(class_names)}
     return {"version": transferbench.__version__, **facts}
 
@@ -131,7 +137,7 @@ def load(path: Path | str, trusted: Sequence[str] = ()) -> Network:
     content = read(path)
     facts = content[SNAPSHOT]
     parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]), (*NETWORK_TARGETS, *trusted))
-    network = Network(parts, facts["class_names"])
+    network = Network(parts, facts["class_names"], facts.get("text"))
     wanted = {k: v for k, v in content["state_dict"].items() if k.startswith(("backbone.", "head."))}
     load_weights(network, wanted, str(path))
     return network.eval()
@@ -197,6 +203,45 @@ def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
     if model.get("name"):
         return {"_target_": "transferbench.models.zoo.zoo_backbone", "name": model["name"]}
     return dict(read(model["path"])[SNAPSHOT]["config"]["model"])
+
+
+def language(source: str) -> nn.Module:
+    """Return a masked language model: of a run of ours (a folder or a checkpoint), else of the transformers library.
+
+    Raises:
+        UserError: the file is no language model, or transformers has none of this name.
+    """
+    if not Path(source).exists():
+        return build({"_target_": "transferbench.models.language.transformers_language", "name": source})  # type: ignore[no-any-return]
+    found = load(source).backbone
+    if not hasattr(found, "hidden"):
+        raise UserError(f"head.language={source}: this run trained no language model; see +experiment=language")
+    return found
+
+
+def standing_alone(node: Any) -> Any:
+    """Return a head's ``node`` in which the file of a language model is replaced by its architecture."""
+    if isinstance(node, list):
+        return [standing_alone(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get("_target_") != LANGUAGE:
+        return {key: standing_alone(value) for key, value in node.items()}
+    source = node["source"]
+    if Path(source).exists():
+        return dict(read(source)[SNAPSHOT]["config"]["model"])
+    return {"_target_": "transferbench.models.language.transformers_language", "name": source, "pretrained": False}
+
+
+def classes_of(model: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return the classes that ``model`` was trained on: of a checkpoint of ours; () untrained, None for unknown.
+
+    ``model`` is the configuration's node.
+    """
+    if model.get("_target_") == FROM_A_FILE and not model.get("network") and not model.get("name"):
+        facts = read(model["path"])[SNAPSHOT]
+        return tuple(facts.get("trained", facts["classes"]))
+    return None if model.get("_target_") == FROM_A_FILE or model.get("pretrained") or model.get("weights") else ()
 
 
 def load_weights(module: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

@@ -24,7 +24,7 @@ from rich.console import Console
 
 from transferbench.build import build, locate
 from transferbench.check import check_devices
-from transferbench.checkpoint import Resumable, build_parts, newest_readable, snapshot, unpretrained
+from transferbench.checkpoint import Resumable, build_parts, classes_of, newest_readable, snapshot, unpretrained
 from transferbench.errors import RunFailed, UserError
 from transferbench.outputs import RunFolder, read_metrics
 from transferbench.report.facts import RunFacts, Shown
@@ -132,7 +132,8 @@ def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
     parts = build_parts(config, len(classes))
     task = build(config["task"])(backbone=parts.backbone, head=parts.head)
     newest, last = folder.last_checkpoint(), newest_readable(folder.checkpoints)
-    trainer = make_trainer(config, folder, snapshot(config, classes, names), last)
+    kept = {} if data is None else data.kept()
+    trainer = make_trainer(config, folder, snapshot(config, classes, names) | kept, last)
     if isinstance(task, LightningModule):
         data.check_batch(trainer.world_size)
         if not any(isinstance(one, Checkpoint) for one in trainer.callbacks):  # type: ignore[attr-defined]
@@ -227,20 +228,41 @@ def close(loggers: list[Logger]) -> None:
 
 
 def evaluate(config: Mapping[str, Any], prepared: Prepared, clock: Clock) -> tuple[dict[str, float], Shown]:
-    """Probe the frozen features and the floors; return the flat metrics and what the report shows."""
+    """Examine the task, probe the frozen features and the floors; return flat metrics and what the report shows."""
     data, protocol, sets = prepared.data, prepared.protocol, prepared.sets
-    if protocol is None:
-        return {}, gather(data, {}, None)
     seed, device = config["seed"], str(prepared.trainer.strategy.root_device)
+    examined = None
+    if hasattr(prepared.task, "examine"):
+        with clock.measure("examination"):
+            examined = prepared.task.examine(data, seed, device)
+    found = {} if examined is None else dict(examined.metrics)
+    if protocol is None:
+        return found, gather(data, {}, None, examined)
     with clock.measure("evaluation"):
         result = protocol.evaluate(prepared.task.backbone, sets, seed, device)
     untrained = unpretrained(config)["model"]
     with clock.measure("floors"):
         beneath = floors(protocol, sets, lambda: build(untrained), digest_of(untrained), seed, device)
-    metrics = result.metrics()
+    metrics = found | result.metrics()
     for name, floor in beneath.items():
         metrics |= floor.metrics(f"floors/{name}")
-    return metrics, gather(data, sets, result)
+    return metrics, gather(data, sets, result, examined, trained_classes(config, prepared))
+
+
+def trained_classes(config: Mapping[str, Any], prepared: Prepared) -> tuple[str, ...] | None:
+    """Return the classes that the evaluated network was trained on, None where nobody knows.
+
+    Warns of a model of ours that knows other concepts than the data calls seen.
+    """
+    if isinstance(prepared.task, LightningModule):
+        return tuple(prepared.data.trained_classes)
+    found = classes_of(config["model"])
+    draw = getattr(prepared.data, "draw", None)
+    if found and draw is not None and not set(draw.seen) <= set(found):
+        log.warning(
+            "the model was trained on other concepts than those seen in this draw; set data.draw_seed to its own"
+        )
+    return found
 
 
 def finish(

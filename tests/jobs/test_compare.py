@@ -62,11 +62,27 @@ def test_runs_without_scores_are_left_out_and_named(runs: Path, tmp_path: Path) 
         Compare([str(other)])
 
 
+def test_broken_runs_beside_others_are_named_and_alone_are_an_error(runs: Path, tmp_path: Path) -> None:
+    broken = finished(tmp_path / "broken", "trex", 4, 0.5, 0.5)
+    metrics = {"transfer/seen/logreg/top1": "high"}
+    summary = {"name": "trex", "run": "x", "seed": 4, "commit": "abc", "metrics": metrics}
+    (broken / "summary.json").write_text(json.dumps(summary))
+    assert "1 of 7 jobs have no result: 1 broken." in Compare([f"{runs}/*/s*", str(broken)]).carry_out(tmp_path, 1).said
+    with pytest.raises(
+        UserError, match=r"^task\.runs: none of the 1 runs can be compared; .*broken: .*is 'high'; every"
+    ):
+        Compare([str(broken)])
+
+
 def test_wrong_arguments_are_said_before_anything_is_done(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing there; name folders"):
         Compare([f"{tmp_path}/nowhere/*"])
-    with pytest.raises(UserError, match=r"baseline=oracle: none of the runs .*expected one of: experiment="):
+    with pytest.raises(UserError, match=r"^task\.baseline=oracle: none of the runs .*expected one of: experiment="):
         Compare([f"{runs}/*/s*"], baseline="oracle")
+    with pytest.raises(UserError, match=r"^task\.baseline=oracle: .*one of: no other, for all have the same settings$"):
+        Compare([f"{runs}/trex/s*"], baseline="oracle")
+    with pytest.raises(UserError, match=r"^task\.training=val/top2: no run compared has this metric"):
+        Compare([f"{runs}/*/s*"], training="val/top2")
     with pytest.raises(UserError, match=r"task\.runs is empty"):
         Compare([])
 

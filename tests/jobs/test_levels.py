@@ -309,6 +309,8 @@ def test_wrong_settings_are_said_before_work(tmp_path, own, tree, caplog):
     for settings, message in cases:
         with pytest.raises(UserError, match=re.escape(message)):
             CogLevels(**changed(own, **settings))
+    with pytest.raises(UserError, match=r"task\.seen: 1 of 1 wnids are no noun synsets of the embedded world \(n9"):
+        CogLevels(seen=["n99999999"])
     with pytest.raises(UserError, match=r"task\.wordnet=/x: the embedded world has its own"):
         CogLevels(wordnet="/x")
     with pytest.raises(UserError, match=r"/nowhere: no such folder; set task\.root"):

@@ -91,6 +91,16 @@ def test_a_network_of_the_users_own(tmp_path):
         foreign_backbone(str(tmp_path / "x.pt"), network=net, layout=layout)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, value):
+    state = timm.create_model("mobilenetv3_small_050").state_dict()
+    state["conv_stem.weight"][0, 0, 0, 0] = state["blocks.0.0.bn1.running_var"][1] = value
+    torch.save(state, tmp_path / "x.pth")
+    told = r"x\.pth holds values that are not finite, in conv_stem\.weight and 1 more; get another copy of it$"
+    with pytest.raises(UserError, match=told):
+        foreign_backbone(str(tmp_path / "x.pth"), name="timm/mobilenetv3_small_050")
+
+
 def test_what_network_it_is_must_be_said_once(tmp_path):
     torch.save({"a": torch.ones(2)}, tmp_path / "x.pth")
     for said in ({}, {"name": "dino_resnet50", "network": Backbone(nn.Identity(), 1)}):

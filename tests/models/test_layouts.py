@@ -270,6 +270,22 @@ def test_a_layout_of_the_users_own(small, file_of):
         load_into(net, mine, "x.pth", given={**described, "beside": ["proj"]})
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"within": "model"}, r"^model\.layout\.within=model: expected a list, such as within: \[model\]$"),
+        ({"rename": [["a"]]}, r"^model\.layout\.rename: \['a'\] \(not enough values .*; expected a regular expression"),
+        ({"rename": [["(", ""]]}, r"^model\.layout\.rename: \['\(', ''\] \(missing \), unterminated"),
+        ({"rename": [["a", r"\1"]]}, r"invalid group reference"),
+        ({"rename": [["a", 1]]}, r"^model\.layout\.rename: \['a', 1\]"),
+        ({"rename": ["ab c"]}, r"^model\.layout\.rename: ab c \(too many"),
+    ],
+)
+def test_a_layout_with_values_of_another_kind_is_refused(given, told):
+    with pytest.raises(UserError, match=told):
+        layout_of(given)
+
+
 def test_what_is_wrong_with_a_layout_is_said():
     with pytest.raises(UserError, match=r"model\.layout=mocco: expected one of plain, deit"):
         layout_of("mocco")

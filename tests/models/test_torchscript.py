@@ -1,6 +1,7 @@
 """TorchScript archives give the tensors that torch gives, and their code never runs."""
 
 import pickle
+import resource
 import warnings
 import zipfile
 
@@ -97,3 +98,18 @@ def test_other_archives_are_told_apart(tmp_path):
     assert not is_torchscript(tmp_path / "plain.pt")
     (tmp_path / "text.pt").write_text("no archive")
     assert not is_torchscript(tmp_path / "text.pt")
+
+
+def test_a_number_in_the_memo_reserves_no_memory(archive, tmp_path):
+    """The unpickler in C makes a memo as long as the largest number; the limit would end it."""
+    path, state = archive
+    hostile = tmp_path / "hostile.pt"
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(hostile, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.count("/") == 1 and name.endswith("/data.pkl"):
+                content = pickle.PROTO + b"\x02" + pickle.NONE + pickle.LONG_BINPUT + b"\xff\xff\xff\x3f" + content[2:]
+            target.writestr(name, content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert read_weights(hostile).keys() == state.keys()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**20  # KiB; the memo in C would take 8 GiB

@@ -4,7 +4,7 @@ from torch import nn
 
 from transferbench.heads.classification import class_mean_head, cosine_head
 from transferbench.models.backbone import torchvision_backbone
-from transferbench.optim.groups import decay_groups
+from transferbench.optim.groups import decay_groups, rated_groups
 
 
 @pytest.mark.parametrize(("hidden_layers", "decayed", "free"), [(3, 57, 115), (1, 55, 109)])
@@ -32,3 +32,16 @@ def test_a_two_dimensional_bias_is_not_decayed():
     first, second = decay_groups([module], 0.1)
     assert first["params"] == []
     assert len(second["params"]) == 1
+
+
+def test_groups_with_a_rate_a_part():
+    backbone, head = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
+    frozen = nn.Linear(1, 1).requires_grad_(False)
+    parts = {"backbone": backbone, "head": nn.ModuleDict({"textual": head, "again": backbone, "frozen": frozen})}
+    groups = rated_groups(parts, {"backbone": 0.2, "head": 0.001}, 1e-4, r".*textual\.(.*bias|1\.)")
+    assert [(g["lr"], g["weight_decay"], len(g["params"])) for g in groups] == [
+        (0.2, 1e-4, 2),
+        (0.001, 1e-4, 1),
+        (0.001, 0.0, 3),
+    ]
+    assert groups[1]["params"][0] is head[0].weight

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from transferbench.errors import UserError
-from transferbench.optim.schedule import scaled_lr, warmup_cosine
+from transferbench.optim.schedule import scaled_lr, warmup_cosine, warmup_cosine_squared
 
 
 def test_toy_schedule():
@@ -38,3 +38,13 @@ def test_a_warmup_longer_than_the_run_is_refused():
 def test_linear_scaling():
     assert scaled_lr(0.1, 1024) == pytest.approx(0.4)
     assert scaled_lr(0.1, 64) == pytest.approx(0.025)
+
+
+def test_the_squared_cosine_of_virtex() -> None:
+    factors = warmup_cosine_squared(500_000, 10_000)
+    wanted = {0: 0, 5_000: 0.5, 10_000: 1, 132_500: 0.853553, 255_000: 0.5, 377_500: 0.146447}
+    assert {step: round(float(factors[step]), 6) for step in wanted} == wanted
+    assert factors[-1] < 1e-9
+    assert warmup_cosine_squared(3, 3).tolist() == pytest.approx([0, 1 / 3, 2 / 3])
+    with pytest.raises(UserError, match="warm-up"):
+        warmup_cosine_squared(3, 4)

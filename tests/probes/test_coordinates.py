@@ -93,3 +93,22 @@ def test_a_step_moves_coordinates_and_logits_alike(kinds):
         if moved.z is not None:
             torch.testing.assert_close(moved.z, rows.logits(moved.v))
             assert moved.single().z.dtype == torch.float32
+
+
+def test_rough_rows_are_the_same_to_single_precision(kinds):
+    held, read = kinds
+    rough, v = held.rough(), coordinates(6)
+    assert rough.rough() is rough
+    assert read.rough() is read
+    exact, rounded = held.place(v), rough.place(v)
+    assert rounded.z.dtype == torch.float64
+    assert 0 < float((rounded.z - exact.z).abs().max()) < 1e-5
+    torch.testing.assert_close(rough.part(3, 9).place(v).z, rounded.z[3:9])
+    expected, found = (rows.pull([rows.place(v)], lambda _, z: z.exp()) for rows in (held, rough))
+    assert found.dtype == torch.float64
+    assert 0 < float((found - expected).abs().max()) < 1e-3
+
+
+def test_logits_lie_class_by_class(kinds):
+    for rows in (kinds[0], kinds[0].rough()):
+        assert rows.place(coordinates(7)).z.T.is_contiguous()

@@ -29,7 +29,7 @@ def start(problem):
 def newtons_own(problem, cost):
     """The minimum by damped Newton steps with the whole matrix of second derivatives."""
     v = torch.zeros(len(problem.rows.span.penalty), CLASSES, dtype=torch.float64)
-    exact = problem.rows._exact
+    exact = problem.rows.span.rotated(problem.rows._plain)
     for _ in range(200):
         point = problem.rows.place(v)
         local = problem.local(point, cost)

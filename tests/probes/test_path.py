@@ -41,6 +41,15 @@ def test_minima_in_any_order_are_those_found_from_zero(problem):
     assert path.products < cold
 
 
+def test_a_minimum_found_in_single_precision_is_finished_in_double(problem):
+    exact, rough = (Path(p, tolerance=1e-6, steps=100).solve(10.0) for p in (problem, problem.rough()))
+    assert exact.value == pytest.approx(problem.value(Point(exact.point.v), 10.0), rel=1e-12)
+    assert rough.value == pytest.approx(problem.value(Point(rough.point.v), 10.0), rel=1e-6)
+    assert problem.rough().rough() is not problem
+    limited = Path(problem, tolerance=1e-9, steps=1).solve(10.0)
+    assert (limited.steps, limited.converged) == (1, False)
+
+
 def test_a_cost_is_solved_once(problem):
     path = Path(problem, tolerance=1e-6, steps=100)
     first = path.solve(1.0)

@@ -61,25 +61,25 @@ def test_training_is_torchs(norm, lr, weight_decay):
 
 
 def test_multipliers_lag_by_one_epoch():
-    faithful = multipliers(100)
-    assert [faithful[k] for k in (0, 1, 2, 51, 98, 99)] == pytest.approx(
+    published = multipliers(100)
+    assert [published[k] for k in (0, 1, 2, 51, 98, 99)] == pytest.approx(
         [1, 1, 0.999753, 0.5, 0.002219, 0.000987], abs=1e-6
     )
-    own = multipliers(100, faithful=False)
-    assert own[:99] == faithful[1:]
+    own = multipliers(100, lag=False)
+    assert own[:99] == published[1:]
     assert own[99] == pytest.approx(0.000247, abs=1e-6)
 
 
 def test_the_published_recipe():
     assert (PUBLISHED.epochs, PUBLISHED.batch_size, PUBLISHED.momentum, PUBLISHED.norm) == (100, 1024, 0.9, "l2")
-    assert PUBLISHED.faithful
+    assert PUBLISHED.lag
 
 
 def test_a_long_training_comes_to_the_optimum():
     """With a strong decay the minimum is unique: scikit-learn's, its C = 1 / (N decay); its bias does not decay."""
     x, y = clusters(noise=2.5)
     scaled = fit_scaling(x, "l2")(x)
-    probe = fit_sgd(x, y, lr=1.0, weight_decay=0.01, recipe=Recipe(epochs=300, batch_size=1024, faithful=False))
+    probe = fit_sgd(x, y, lr=1.0, weight_decay=0.01, recipe=Recipe(epochs=300, batch_size=1024, lag=False))
     wide = np.hstack([scaled, np.ones((len(x), 1), np.float32)])  # a column of ones: a bias that decays
     model = LogisticRegression(C=1 / (len(x) * 0.01), fit_intercept=False, tol=1e-8, max_iter=5000).fit(wide, y)
     found = torch.cat([probe.weight, probe.bias[:, None]], dim=1)
@@ -141,13 +141,13 @@ def test_the_search_is_one_split_thirty_points_and_a_refit():
 
 
 @pytest.mark.parametrize("faithful", [True, False])
-def test_the_ratchet_of_the_split_belongs_to_the_faithful_recipe(faithful):
+def test_the_ratchet_of_the_split_is_asked_for(faithful):
     x, _ = clusters(count=103, noise=2.5)
     y = np.repeat([0, 1, 2], [40, 3, 60])
-    recipe = Recipe(epochs=3, batch_size=32, faithful=faithful)
+    recipe = Recipe(epochs=3, batch_size=32)
     fitted, held = holdout_split(y, 0.2, 4, faithful=faithful)
     assert len(held) == (8 + 1 + 20 if faithful else 8 + 1 + 12)
-    trial = search_sgd(x, y, seed=4, trials=1, recipe=recipe).search.trials[0]
+    trial = search_sgd(x, y, seed=4, trials=1, recipe=recipe, faithful=faithful).search.trials[0]
     alone = fit_sgd(x[fitted], y[fitted], seed=4, recipe=recipe, **trial.values)
     assert trial.value == pytest.approx(np.mean(alone.predict(x[held]) == y[held]))
 
@@ -166,7 +166,7 @@ def test_points_trained_at_once_are_the_same(parallel):
 def test_few_shot_training_sees_its_draws_alone():
     x, y = clusters(count=200)
     probe = search_sgd(x, y, seed=37, trials=3, shots=8, recipe=SHORT)
-    parts = tuning_parts(y, 0.2, 37, shots=8, faithful=True)
+    parts = tuning_parts(y, 0.2, 37, shots=8)
     spoiled = np.full_like(x, np.nan)
     used = np.unique(np.concatenate(parts))
     spoiled[used] = x[used]

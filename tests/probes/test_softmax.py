@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from transferbench.errors import UserError
 from transferbench.probes.coordinates import Held, Read
 from transferbench.probes.softmax import Softmax
-from transferbench.probes.span import find_span
+from transferbench.probes.span import Span, find_span
 
 COUNT, WIDTH = 40, 6
 COST = 0.7
@@ -29,6 +29,16 @@ def problem_of(kind, classes=3, scale=1.0):
 
     made = Held.of(span, blocks, COUNT) if kind == "held" else Read(span, blocks, 0, COUNT)
     return Softmax(made, labels, classes), rows.double()
+
+
+def separable():
+    """Rows whose first coordinates say the class, and their coordinates, in axes that are the features themselves."""
+    labels = torch.arange(COUNT) % 3
+    rows = 1e-3 * torch.randn(COUNT, WIDTH, generator=torch.Generator().manual_seed(0))
+    rows[:, :3] = F.one_hot(labels, 3)
+    penalty = torch.cat([torch.ones(WIDTH), torch.zeros(1)]).double()[:, None]
+    span = Span(torch.zeros(WIDTH).double(), torch.eye(WIDTH).double(), penalty, COUNT**0.5)
+    return Softmax(Held.of(span, lambda start, stop: iter([rows[start:stop]]), COUNT), labels, 3), span.rotated(rows)
 
 
 def naive(problem, rows, v, cost=COST):
@@ -66,16 +76,14 @@ def test_products_are_those_with_the_second_derivatives(kind):
 
 
 def test_products_are_exact_where_the_right_class_is_all_but_certain():
-    problem, _ = problem_of("held", scale=1e-3)
+    problem, exact = separable()
     direction = some(problem, 2)
     v = torch.zeros_like(direction)
-    onehot = F.one_hot(problem.labels, 3).double()
-    problem.rows._exact[:, :3], problem.rows._single[:, :3] = onehot, onehot.float()  # separable with a wide margin
     v[:3] = 25 * torch.eye(3)
-    z, a = problem.rows._exact @ v, problem.rows._exact @ direction
+    z, a = exact @ v, exact @ direction
     p = z.softmax(dim=1)
     residual = p * (a - (p * a).sum(dim=1, keepdim=True))
-    expected = 1e12 * problem.rows._exact.T @ residual + problem.rows.span.penalty * direction
+    expected = 1e12 * exact.T @ residual + problem.rows.span.penalty * direction
     found = problem.curvature(problem.rows.place(v), 1e12)(direction.float()).double()
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
 
@@ -127,8 +135,7 @@ def test_the_preconditioner_solves_newtons_equations_for_balanced_classes_at_zer
 
 
 def test_losses_are_exact_where_they_are_tiny_and_where_they_are_huge():
-    problem, _ = problem_of("held")
-    problem.rows._exact[:, :3] = F.one_hot(problem.labels, 3).double()
+    problem, _ = separable()
     v = torch.zeros(WIDTH + 1, 3, dtype=torch.float64)
     v[:3] = 60 * torch.eye(3)
     penalty = float((problem.rows.span.penalty * v.square()).sum()) / 2

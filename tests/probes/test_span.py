@@ -35,6 +35,27 @@ def test_the_coordinates_of_the_rows_are_unit_columns_without_correlation(count,
     torch.testing.assert_close(products, torch.eye(len(products), dtype=torch.float64), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("spread", [1e-1, 1e-3, 1e-6])
+def test_single_precision_is_enough_for_every_column(spread):
+    rows = torch.randn(60, 12, generator=torch.Generator().manual_seed(0)) * torch.logspace(0, 1, 12)
+    rows[:, 3] *= spread
+    span = find_span(iter([rows]), 60, narrow=False)
+    found, exact = span.rotated_single(rows), span.rotated(rows)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-4 * 60**-0.5)
+
+
+def test_a_gradient_is_pulled_as_coordinates_are_pushed():
+    rows = rows_of(20, 5).double()
+    span = find_span(iter([rows]), 20, narrow=False)
+    generator = torch.Generator().manual_seed(2)
+    v, residual = (torch.randn(n, 3, dtype=torch.float64, generator=generator) for n in (6, 20))
+    weights, intercepts = span.flat(v)
+    torch.testing.assert_close((rows - span.mean) @ weights + intercepts, span.rotated(rows) @ v)
+    found = span.pulled((rows - span.mean).T @ residual, residual.sum(dim=0))
+    torch.testing.assert_close(found, span.rotated(rows).T @ residual)
+
+
 def test_every_classifier_in_the_span_of_the_rows_is_kept():
     rows = rows_of(6, 40).double()
     weights = (rows - rows.mean(dim=0)).T @ torch.randn(6, 3, dtype=torch.float64)

@@ -11,7 +11,7 @@ from transferbench.errors import RunFailed, UserError
 from transferbench.heads.classification import class_mean_head, cosine_head, linear_head, running_mean_head
 from transferbench.models.backbone import Backbone
 from transferbench.optim.momentum import MomentumEncoder
-from transferbench.tasks import supervised
+from transferbench.tasks import pretraining
 from transferbench.tasks.batch_norm import JointBatchNorms
 from transferbench.tasks.sharded import FullySharded
 from transferbench.tasks.supervised import Supervised, stack_by_size
@@ -275,7 +275,7 @@ class Save(Callback):
 @pytest.mark.parametrize(("saved", "seen"), [(None, 5), (3, 3), (99, 12)])
 def test_losses_that_are_looked_at_later(saved, seen, tmp_path, monkeypatch):
     """As on a GPU: every so many steps, before a checkpoint is written and at the end of an epoch."""
-    monkeypatch.setitem(supervised.LOOK_EVERY, "cpu", 5 if seen == 5 else 99)
+    monkeypatch.setitem(pretraining.LOOK_EVERY, "cpu", 5 if seen == 5 else 99)
     path, made, spy = tmp_path / "spoilt.ckpt", task("linear", lr=0.1, warmup_epochs=0), Spy()
     callbacks = [spy, Spoil(2), *([] if saved is None else [Save(path, saved)])]
     with pytest.raises(RunFailed, match=r"the loss became nan at step 2 \(epoch 0"):

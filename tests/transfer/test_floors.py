@@ -49,6 +49,14 @@ def test_picture_floors_are_probes_on_picture_features(sets, make):
     assert all(result.seconds > 0 for result in found.values())
 
 
+def test_floors_of_a_known_set_are_fitted_by_the_solver_of_the_model(sets, make):
+    protocol = replace(PROTOCOL, probes=["logreg"], sgd_trials=1, sgd_epochs=2)
+    found = floors(protocol, {"in1k": sets["level_2"], "level_2": sets["level_2"]}, make, "small", seed=0)
+    for result in found.values():
+        assert {"sgd/top1"} == {key for key in result.scores["in1k"] if key.endswith("top1")}
+        assert {"logreg/top1"} == {key for key in result.scores["level_2"] if key.endswith("top1")}
+
+
 def test_the_second_time_comes_from_the_cache(sets, make):
     first = floors(PROTOCOL, sets, make, "small", seed=0)
     second = floors(PROTOCOL, sets, make, "small", seed=0)
@@ -65,7 +73,7 @@ def test_another_backbone_shares_the_picture_floors(sets, make, cache):
     assert len(list(cache.glob("*.json"))) == 3
 
 
-@pytest.mark.parametrize("change", ["seed", "probes", "data", "size"])
+@pytest.mark.parametrize("change", ["seed", "probes", "data", "size", "precision"])
 def test_what_the_scores_depend_on_is_in_the_key(sets, make, change):
     floors(PROTOCOL, sets, make, "small", seed=0)
     protocol, seed = PROTOCOL, 0
@@ -75,12 +83,14 @@ def test_what_the_scores_depend_on_is_in_the_key(sets, make, change):
         protocol = replace(PROTOCOL, neighbours=3)
     elif change == "size":
         protocol = replace(PROTOCOL, size=12)
+    elif change == "precision":
+        protocol = replace(PROTOCOL, precision="bf16-mixed")
     else:
         sets["level_1"].train.pixels = sets["level_1"].train.pixels.copy() + 1
         del sets["level_1"].train.__dict__["_digest"]
     again = floors(protocol, sets, make, "small", seed)
     assert make.calls == 2
-    assert (again["pixels"].seconds == 0) == (change == "size")  # pixels do not depend on the backbone's crop
+    assert (again["pixels"].seconds == 0) == (change in ("size", "precision"))  # the backbone's matter alone
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from transferbench.probes.aggregate import mean_and_spread, top1
 from transferbench.probes.logreg import fit_logreg, search_logreg
 from transferbench.probes.scores import mean_average_precision
 from transferbench.probes.sgd import Recipe, search_sgd
+from transferbench.probes.splits import Parts, tuning_parts
 from transferbench.probes.svm import fit_svm
 from transferbench.transfer.probing import Probing
 from transferbench.transfer.protocol import Protocol
@@ -34,6 +35,21 @@ def test_the_published_solver_of_a_set_decides_what_logreg_means() -> None:
     assert found["sgd/top1"] == top1(probe.predict(TEST.x), TEST.y)
     assert not any(key.startswith("logreg") for key in found)
     assert {"logreg/top1", "logreg/top5", "logreg/mean_per_class"} == set(probing.score(TRAIN, TEST, 5).scores)
+
+
+@pytest.mark.parametrize("faithful", [True, False])
+def test_faithful_counts_the_held_out_images_of_either_solver(faithful: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def noted(*args: object, **options: object) -> Parts:
+        asked.append(options["faithful"])
+        return tuning_parts(*args, **options)  # type: ignore[arg-type]
+
+    for module in ("logreg", "sgd"):
+        monkeypatch.setattr(f"transferbench.probes.{module}.tuning_parts", noted)
+    probing = Probing(probes=["logreg", "sgd"], faithful=faithful, sgd_trials=1, sgd_epochs=1)
+    probing.score(TRAIN, TEST, 0)
+    assert asked == [faithful, faithful]
 
 
 def test_trials_search_c_in_place_of_the_grid() -> None:
@@ -79,6 +95,9 @@ def test_a_set_with_several_labels_an_image_is_scored_by_svms() -> None:
         ("probes", ["svm"], "some of logreg, knn, ncm, sgd"),
         ("trials", 0, "at least 1, or null"),
         ("seeds", [1, 1], "different whole numbers"),
+        ("seeds", [1, -1], r"seeds=\[1, -1\]: expected different whole numbers from 0"),
+        ("split_seed", -1, "split_seed=-1: expected a whole number from 0"),
+        ("split_seed", 2**32, "a whole number from 0"),
         ("lr_range", [1.0], "two positive numbers"),
         ("floors", ["noise"], "some of pixels"),
         ("storage", "int8", "one of float32"),

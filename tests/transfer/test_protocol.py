@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from transferbench import cli
 from transferbench.data.evaluation import CentreCrop
 from transferbench.data.image_set import Splits
 from transferbench.errors import UserError
@@ -14,6 +16,7 @@ from transferbench.probes.knn import knn_predict
 from transferbench.probes.logreg import fit_logreg
 from transferbench.probes.ncm import ncm_predict
 from transferbench.probes.scores import mean_per_class
+from transferbench.transfer.probing import Probing
 from transferbench.transfer.protocol import Protocol
 
 
@@ -133,5 +136,34 @@ def test_mistakes_are_said_before_any_work(changes, message):
 def test_a_set_of_one_class_is_said(sets, network):
     one = sets["seen"].train
     one.labels[:] = 0
-    with pytest.raises(UserError, match="two classes"):
+    with pytest.raises(UserError, match=r"^seen: .*two classes"):
         protocol().evaluate(network, {"seen": Splits(one, sets["seen"].test)}, seed=0)
+
+
+def test_every_setting_can_be_typed_without_a_plus():
+    content = yaml.safe_load((cli.conf_dir() / "transfer" / "levels.yaml").read_text(encoding="utf-8"))
+    assert set(content) - {"_target_"} == {field.name for field in fields(Protocol)}
+    defaults = {field.name: field.default for field in fields(Probing)}
+    for key in ("lr_range", "weight_decay_range", "sgd_epochs", "sgd_norm", "holdout", "faithful", "short", "costs"):
+        assert (
+            tuple(content[key]) == tuple(defaults[key])
+            if isinstance(content[key], list)
+            else (content[key] == defaults[key])
+        )
+
+
+def test_too_few_images_for_the_shots_are_said_before_any_is_read(sets):
+    fewest = min(np.bincount(sets["level_1"].train.labels))
+    at_most = int(fewest) - max(1, int(fewest) // 5)  # the held-out part gives none
+    protocol(shots=[1, at_most]).all_sets(sets)
+    with pytest.raises(UserError, match=rf"level_1: transfer.shots={at_most + 1}: .*transfer.short=all"):
+        protocol(shots=[at_most + 1, 1]).all_sets({"level_1": sets["level_1"]})
+    protocol(shots=[at_most + 1], short="all").all_sets(sets)
+
+
+@pytest.mark.parametrize("below", ["", "/deep/er"])
+def test_features_are_not_kept_in_a_file(tmp_path, below):
+    (tmp_path / "list.txt").touch()
+    with pytest.raises(UserError, match=r"transfer.features=.*: .*/list\.txt is a file; expected a folder"):
+        protocol(features=f"{tmp_path}/list.txt{below}")
+    protocol(features=f"{tmp_path}/new{below}")

@@ -30,6 +30,7 @@ LISTS = "cog"
 """Below the root: the lists of concepts."""
 
 SPLIT = "cog_concepts_split_file.pkl"
+"""ImageNet-CoG's official split: a dict of wnid to the paths of its ``train`` and ``test`` images."""
 
 TEST = 50
 """Test images a concept ..."""

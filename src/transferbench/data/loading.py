@@ -20,8 +20,8 @@ from transferbench.data.unreadable import UnreadableLog
 from transferbench.distributed import world_size
 from transferbench.errors import UserError
 
-Batch: TypeAlias = tuple[list[Tensor], Tensor]
-"""Crops, each (B, 3, H, W) uint8, and labels, (B,) int64 with -1 for no image."""
+Batch: TypeAlias = tuple[list[Tensor], Any]
+"""Crops, each (B, 3, H, W) uint8, and labels, (B,) int64 with -1 for no image; or captions with such ``indices``."""
 
 OnError: TypeAlias = Literal["skip", "raise"]
 
@@ -33,7 +33,7 @@ class Failure:
     message: str
 
 
-Sample: TypeAlias = tuple[list[Tensor], int] | Failure
+Sample: TypeAlias = tuple[list[Tensor], Any] | Failure
 
 
 @contextmanager
@@ -94,8 +94,12 @@ class CropSet(Dataset[Sample]):
                 self.unreadable.note(error)
                 continue
             with seeded(seed):
-                return self.crops(image), int(self.images.labels[at])
+                return self.sample(image, at)
         return Failure(_none_readable(self.images))
+
+    def sample(self, image: Image.Image, index: int) -> Sample:
+        """Return the crops of ``image``, the ``index``-th, at random, and its label."""
+        return self.crops(image), int(self.images.labels[index])
 
 
 class CentreSet(Dataset[Sample]):
@@ -123,12 +127,16 @@ class CentreSet(Dataset[Sample]):
         """Return ``([centre crop], label)``."""
         if index != PADDING:
             try:
-                return [self.centre(self.images.image(index))], int(self.images.labels[index])
+                return [self.centre(self.images.image(index))], self.label(index)
             except UnreadableImage as error:
                 if self.on_error == "raise":
                     return _failure(error)
                 self.unreadable.note(error)
-        return [torch.zeros(3, self.centre.size, self.centre.size, dtype=torch.uint8)], -1
+        return [torch.zeros(3, self.centre.size, self.centre.size, dtype=torch.uint8)], self.label(None)
+
+    def label(self, index: int | None) -> Any:
+        """Return what goes with the ``index``-th image; None stands for no image."""
+        return -1 if index is None else int(self.images.labels[index])
 
 
 def collate(samples: list[Sample]) -> Batch | Failure:
@@ -174,7 +182,7 @@ class CropLoader(DataLoader[Sample]):
             if isinstance(batch, Failure):
                 self._give_up(batches, batch.message)
             crops, labels = batch
-            seen_any = seen_any or bool((labels >= 0).any())
+            seen_any = seen_any or bool((getattr(labels, "indices", labels) >= 0).any())
             if count == last:
                 self.unreadable.report()
                 if not seen_any:

@@ -103,9 +103,18 @@ class ImageData(LightningDataModule, ABC):
         return self.splits.train.classes
 
     @property
+    def trained_classes(self) -> tuple[str, ...]:
+        """The classes that a model of this data has seen, as evaluation sets call them."""
+        return self.classes
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """A readable name a class, in the order of the labels."""
         return self.classes
+
+    def kept(self) -> dict[str, Any]:
+        """Return what a checkpoint needs of the data beside the classes to be used again: plain values by name."""
+        return {}
 
     @property
     def render_seconds(self) -> float:
@@ -164,8 +173,7 @@ class ImageData(LightningDataModule, ABC):
         images, world = self.splits.train, world_size()
         self.check_batch(world)
         sampler = TrainingShare(len(images), self.seed, rank(), world)
-        dataset = CropSet(images, self.crops.cut if self.batched else self.crops, self._log(), self.on_error)
-        loader = self._loader(dataset, sampler=sampler, drop_last=True)
+        loader = self._loader(self.training_set(), sampler=sampler, drop_last=True)
         loader.skip, self._batches_done = self._batches_done, 0
         return loader
 
@@ -181,10 +189,17 @@ class ImageData(LightningDataModule, ABC):
 
     def val_dataloader(self) -> CropLoader:
         """Return this rank's loader of the test images' centre crops."""
-        images = self.splits.test
-        sampler = EvaluationShare(len(images), rank(), world_size())
-        log = self._log()
-        return self._loader(CentreSet(images, self.centre, log, self.on_error), sampler=sampler)
+        sampler = EvaluationShare(len(self.splits.test), rank(), world_size())
+        return self._loader(self.validation_set(), sampler=sampler)
+
+    def training_set(self) -> CropSet:
+        """Return the training images with their random crops."""
+        crops = self.crops.cut if self.batched else self.crops
+        return CropSet(self.splits.train, crops, self._log(), self.on_error)
+
+    def validation_set(self) -> CentreSet:
+        """Return the test images with their centre crops."""
+        return CentreSet(self.splits.test, self.centre, self._log(), self.on_error)
 
     def report_unreadable(self) -> int:
         """Warn, once, of the unreadable images met since the last report; return how many (0 but on rank 0)."""

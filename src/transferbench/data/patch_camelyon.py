@@ -92,7 +92,7 @@ def _labels(images: Path, file: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
             count = content["x"].shape[0]
     except (OSError, KeyError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{images.parent}: {images.name} and {file.name} cannot be read ({reason}).") from error
+        raise UserError(f"{images.parent}: {images.name} and {file.name} cannot be read ({reason}).") from None
     if count != len(labels):
         raise UserError(f"{images} has {count:,} images and {file.name} {len(labels):,} labels; fetch them again.")
     return labels

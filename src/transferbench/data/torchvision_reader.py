@@ -73,7 +73,7 @@ def read_torchvision(dataset: str, root: Path | str) -> Splits:
             _joined(dataset, train, classes, f"{dataset}/train"), _joined(dataset, test, classes, f"{dataset}/test")
         )
     except (IndexError, TypeError, ValueError) as error:
-        raise _damaged(dataset, folder, error) from error
+        raise _damaged(dataset, folder, error) from None
 
 
 def read_drawn(dataset: str, root: Path | str, seed: int, sizes: Mapping[str, int | float], test: str) -> Splits:
@@ -122,9 +122,9 @@ def _part(dataset: str, folder: Path, arguments: dict[str, Any]) -> Any:
         raise UserError(
             f"{folder}: {dataset} is not there ({' '.join(str(error).split())}); set data.root=FOLDER to where it is"
             f"{fetch or '.'}"
-        ) from error
+        ) from None
     except Exception as error:  # a damaged list of files can make a reader raise almost anything
-        raise _damaged(dataset, folder, error) from error
+        raise _damaged(dataset, folder, error) from None
 
 
 def _damaged(dataset: str, folder: Path, error: Exception) -> UserError:

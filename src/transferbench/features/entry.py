@@ -75,7 +75,7 @@ class Entry:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 place = next(place for place in (self.folder, *self.folder.parents) if place.exists())
                 reason += f", {shutil.disk_usage(place).free / 2**20:.1f} MiB are free"
-            raise RunFailed(f"{self.folder}: the features cannot be written ({reason}); {KEPT}") from error
+            raise RunFailed(f"{self.folder}: the features cannot be written ({reason}); {KEPT}") from None
 
     def complete(self, check: bool = True) -> list[Shard] | None:
         """Return all shards of a finished entry, None if it is not finished or not whole.

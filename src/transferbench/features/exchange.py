@@ -48,7 +48,7 @@ def write_features(path: Path | str, features: Features | StoredFeatures, name: 
                 torch.save({"X": tensor_over(x), "Y": torch.from_numpy(np.array(features.y)), "name": name}, part)
     except (OSError, RuntimeError) as error:  # torch's writer says RuntimeError when the disk is full
         reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
-        raise RunFailed(f"{target} cannot be written ({reason}); make room there, or choose another place") from error
+        raise RunFailed(f"{target} cannot be written ({reason}); make room there, or choose another place") from None
 
 
 def read_features(path: Path | str) -> Features:
@@ -67,7 +67,7 @@ def read_features(path: Path | str) -> Features:
         reason = str(error).split("\n", 1)[0][:160] or type(error).__name__
         raise UserError(
             f"{source} cannot be read as features: it is damaged, unsafe or lacks X or Y ({reason})"
-        ) from error
+        ) from None
     if x.ndim != 2 or y.ndim not in (1, 2) or len(x) != len(y) or not x.size or y.dtype.kind not in "iu":
         found = f"X {x.shape} {x.dtype} and Y {y.shape} {y.dtype}"
         raise UserError(

@@ -146,9 +146,9 @@ class ShardWriter:
             free = shutil.disk_usage(self.entry.folder).free
             raise RunFailed(
                 f"{self.entry.folder}: the features of {self.entry.count} images take {size / 2**20:.1f} MiB as "
-                f"{self.entry.storage}, {free / 2**20:.1f} MiB are free there ({error.strerror}); make room, or choose "
-                "another folder or a dtype of 16 bits"
-            ) from error
+                f"{self.entry.storage}, {free / 2**20:.1f} MiB are free there ({error.strerror}); make room, choose "
+                "another folder, or store 16 bits a number (transfer.storage=float16)"
+            ) from None
         return file
 
 

@@ -10,14 +10,13 @@ from typing import Any
 from transferbench.concepts.agreement import Agreement
 from transferbench.concepts.selection import Step
 from transferbench.data.class_split import REST, split_per_class
+from transferbench.data.cog import SPLIT
 from transferbench.data.labelled import read_folder
 from transferbench.errors import UserError
 from transferbench.jobs.level_source import Sizes, Source
 from transferbench.storage import write_text
 from transferbench.unpickle import unpickle
 
-SPLIT = "cog_concepts_split_file.pkl"
-"""ImageNet-CoG's official split: a dict of wnid to the paths of its ``train`` and ``test`` images."""
 PARTS = ("train", "test")
 
 

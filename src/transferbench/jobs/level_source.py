@@ -125,16 +125,17 @@ def _world(seen: str | Sequence[str] | None, wordnet: str | None) -> Source:
     """The world's concepts with the numbers of images it renders of each; the seen ones are those of its draw 0."""
     if wordnet:
         raise UserError(f"task.wordnet={wordnet}: the embedded world has its own; name task.counts or task.root too")
-    concepts = read_taxonomy()
+    name, concepts = "the embedded world", read_taxonomy()
     ids = concept_ids(concepts)
     with tempfile.TemporaryDirectory() as place:
         write_wordnet(concepts, Path(place))
         taxonomy = open_wordnet(Path(place))
+    taxonomy.source = name  # the folder is gone
     drawn_from = [ids[leaf.lemma] for leaf in leaves(concepts)]
     images = dict.fromkeys(ids.values(), 0) | dict.fromkeys(drawn_from, TRAIN_IMAGES + VAL_IMAGES)
     chosen = draw_levels(taxonomy, drawn_from).seen if seen is None else read_seen(seen)
     check_known(chosen, taxonomy, "task.seen")
-    return Source("the embedded world", taxonomy, images, chosen, None, WORLD)
+    return Source(name, taxonomy, images, chosen, None, WORLD)
 
 
 def count_images(root: Path) -> dict[str, int]:

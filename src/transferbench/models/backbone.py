@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from transferbench.errors import UserError
+from transferbench.models.feature_map import feature_map, map_width
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the training images of ImageNet-1K, as torchvision publishes them
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -55,10 +57,27 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features ``(B, width)`` of ``(B, 3, H, W)`` images, uint8 or float in [0, 1]."""
+        features: Tensor = self.net(self.normalised(images))
+        return features
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Return ``images``, uint8 or float in [0, 1], with the mean and std that the network expects."""
         if not images.is_floating_point():
             images = images.to(self.mean.dtype) / 255
-        features: Tensor = self.net((images - self.mean) / self.std)
-        return features
+        return (images - self.mean) / self.std
+
+    def feature_map(self, images: Tensor) -> Tensor:
+        """Return the last map ``(B, map_width, h, w)`` of ``(B, 3, H, W)`` images, uint8 or float in [0, 1].
+
+        Raises:
+            UserError: this kind of network has no map that is known here.
+        """
+        return feature_map(self.net, self.normalised(images))
+
+    @cached_property
+    def map_width(self) -> int:
+        """Channels of the last map; raises ``UserError`` as ``feature_map``."""
+        return map_width(self.net, self.size or 64)
 
 
 def timm_backbone(
@@ -125,6 +144,7 @@ def torchvision_backbone(
     name: str,
     *,
     weights: str | None = None,
+    trunk: bool = False,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> Backbone:
@@ -133,6 +153,8 @@ def torchvision_backbone(
     Args:
         name: torchvision's name (``resnet50``, ``vit_b_16``, ``convnext_tiny``, ``vgg16``, ...).
         weights: None for torchvision's random initialisation, or the name of published weights (``IMAGENET1K_V2``).
+        trunk: drop all that follows the last feature map, and pool that map: of networks such as VGG, whose own
+            features are those of a fully connected layer.
         mean: of the images, per channel.
         std: of the images, per channel.
 
@@ -155,7 +177,24 @@ def torchvision_backbone(
         net = torchvision.models.get_model(name, weights=weights, **settings)
     except (OSError, RuntimeError) as error:
         raise UserError(f"torchvision could not load weights {weights} of {name}: {_first_line(error)}") from error
+    if trunk:
+        return Backbone(_trunk(net, name), map_width(net, 64), mean, std)
     return Backbone(net, _drop_classifier(net, name), mean, std)
+
+
+def _trunk(net: nn.Module, name: str) -> nn.Module:
+    """Return ``net``'s convolutions with average pooling behind them.
+
+    Raises:
+        UserError: for a network without ``features``; of those with a pooled map the trunk is the whole.
+    """
+    features = getattr(net, "features", None)
+    if not isinstance(features, nn.Module):
+        raise UserError(f"model.trunk=true: {name} pools its map already; leave model.trunk out")
+    pooled = nn.Sequential()
+    pooled.add_module("features", features)
+    pooled.add_module("pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+    return pooled
 
 
 def _drop_classifier(net: nn.Module, name: str) -> int:
@@ -177,6 +216,7 @@ def resnet_small(
     *,
     layers: Sequence[int] = (2, 2, 2, 2),
     stem_stride: int = 4,
+    last_stride: int = 2,
     mean: Sequence[float] = IMAGENET_MEAN,
     std: Sequence[float] = IMAGENET_STD,
 ) -> Backbone:
@@ -187,18 +227,22 @@ def resnet_small(
         layers: blocks of each stage; ``(2, 2, 2, 2)`` with ``width=64`` is ResNet-18 but for the stem.
         stem_stride: 1 or 2, the stride of the stem; 4 adds a max-pooling of stride 2. It suits pictures of 48 pixels
             and more; 2 sees finer detail at four times the cost, 1 at sixteen times.
+        last_stride: 1 or 2, the stride of the last stage; 1 keeps a map of twice the side.
         mean: of the images, per channel.
         std: of the images, per channel.
 
     Raises:
-        UserError: for another stem stride.
+        UserError: for another stride.
     """
     if stem_stride not in (1, 2, 4):
         raise UserError(f"model.stem_stride={stem_stride}: expected 1, 2 or 4")
+    if last_stride not in (1, 2):
+        raise UserError(f"model.last_stride={last_stride}: expected 1 or 2")
     channels = [width * 2**stage for stage in range(len(layers))]
+    strides = [1, *[2] * (len(layers) - 2), last_stride][: len(layers)]
     stages = [
-        _stage(channels[max(stage - 1, 0)], channels[stage], blocks, stride=1 if stage == 0 else 2)
-        for stage, blocks in enumerate(layers)
+        _stage(channels[max(stage - 1, 0)], channels[stage], blocks, stride)
+        for stage, (blocks, stride) in enumerate(zip(layers, strides))
     ]
     stem: list[nn.Module] = [
         nn.Conv2d(3, width, 3, min(stem_stride, 2), 1, bias=False),

@@ -32,8 +32,8 @@ def foreign_backbone(
             ``beside`` and ``rename``; None to find out.
 
     Raises:
-        UserError: the file cannot be read or could run code, the network is not said or unknown, or the file does not
-            fit it, with the keys that differ.
+        UserError: the file cannot be read or could run code, the network is not said or unknown, the file does not fit
+            it, with the keys that differ, or it holds values that are not finite.
     """
     content = read_weights(path)
     if (name is None) == (network is None):
@@ -44,18 +44,27 @@ def foreign_backbone(
     if name is None:
         if not isinstance(network, Backbone):
             raise UserError("model.network: expected a transferbench.models.backbone.Backbone")
-        load_into(network.net, content, path, given=layout)
+        _load(network.net, content, path, given=layout)
         return network
     if "/" in name:
         backbone = library_backbone(name)
         dropped = classifier_of(name, backbone.net)
-        load_into(backbone.net, content, path, given=layout, usual=("plain",), dropped=dropped)
+        _load(backbone.net, content, path, given=layout, usual=("plain",), dropped=dropped)
         return backbone
     entry = entry_of(name)
     net = bare_network(entry)
     dropped = classifier_of(entry.network, net)
-    load_into(net, content, path, given=layout, usual=entry.layouts, dropped=dropped)
+    _load(net, content, path, given=layout, usual=entry.layouts, dropped=dropped)
     return finished(entry, net)
+
+
+def _load(net: nn.Module, content: Any, path: str, **how: Any) -> None:
+    """Load the tensors of a file as ``load_into`` does, and see that they are numbers."""
+    load_into(net, content, path, **how)
+    broken = [name for name, value in net.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        more = f" and {len(broken) - 1} more" if broken[1:] else ""
+        raise UserError(f"{path} holds values that are not finite, in {broken[0]}{more}; get another copy of it")
 
 
 def classifier_of(reference: str, net: nn.Module) -> Collection[str]:

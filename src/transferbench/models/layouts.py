@@ -73,7 +73,7 @@ def layout_of(given: str | Mapping[str, Any]) -> Layout:
     """Return the layout of that name, or the one that a mapping describes.
 
     Raises:
-        UserError: for another name or another key.
+        UserError: for another name, another key, or a value of another kind.
     """
     known = layouts()
     if isinstance(given, str):
@@ -83,7 +83,21 @@ def layout_of(given: str | Mapping[str, Any]) -> Layout:
     keys = {one.name for one in fields(Layout)} - {"name", "source"}
     if set(given) - keys:
         raise UserError(f"model.layout: {', '.join(map(str, set(given) - keys))} unknown; expected {', '.join(keys)}")
+    _check_values(given)
     return Layout("given", **given)
+
+
+def _check_values(given: Mapping[str, Any]) -> None:
+    for key in ("within", "beside", "rename"):
+        if not isinstance(given.get(key, []), (list, tuple)):
+            raise UserError(f"model.layout.{key}={given[key]}: expected a list, such as {key}: [{given[key]}]")
+    for rule in given.get("rename", []):
+        try:
+            pattern, replacement = rule
+            re.sub(pattern, replacement, "")
+        except (ValueError, TypeError, IndexError, re.error) as error:
+            told = f"model.layout.rename: {rule} ({error}); expected a regular expression and what takes its place"
+            raise UserError(f"{told}, such as ['^net\\.', '']") from None
 
 
 @dataclass(frozen=True)

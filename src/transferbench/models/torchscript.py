@@ -72,8 +72,11 @@ def _tensors(module: _Module, path: str) -> Iterator[tuple[str, Tensor]]:
             yield from _tensors(value, f"{path}{name}.")
 
 
-class _ModuleReader(pickle.Unpickler):
-    """Reads ``data.pkl``: modules, plain values, and tensors that lie in files of their own."""
+class _ModuleReader(pickle._Unpickler):
+    """Reads ``data.pkl``: modules, plain values, and tensors that lie in files of their own.
+
+    In Python, as in ``unpickle``: ten bytes can make the unpickler in C reserve all memory for its memo.
+    """
 
     def __init__(self, file: IO[bytes], archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(file)

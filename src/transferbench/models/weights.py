@@ -79,11 +79,11 @@ def read_weights(path: Path | str) -> Any:
         with _harmless():
             return torch.load(target, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise UserError(_why(target, error)) from error
+        raise UserError(_why(target, error)) from None
     except Exception as error:
         if type(error).__name__ != "SafetensorError":  # derives from Exception alone
             raise
-        raise UserError(_why(target, error)) from error
+        raise UserError(_why(target, error)) from None
 
 
 def _harmless() -> AbstractContextManager[None]:

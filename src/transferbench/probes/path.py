@@ -15,6 +15,7 @@ from transferbench.probes.softmax import Softmax
 _NEAREST = 8  # minima whose mixtures are searched for a start
 _RUNG = 10.0  # from a C to the next on the way to one far above all that are known
 _LOOSE = 1e-3  # relative accuracy of the minima on that way
+_SINGLE = 1e-6  # relative accuracy for which float32 is good enough
 _ATTEMPTS = 20  # of Newton's steps for a mixture
 _NUMBERS = 2**27  # logits of earlier minima that are kept: 1 GiB
 
@@ -29,6 +30,7 @@ class Path:
 
     def __init__(self, problem: Softmax, *, tolerance: float, steps: int) -> None:
         self.problem, self.tolerance, self.steps = problem, tolerance, steps
+        self._rough = problem.rough()
         self.products = 0
         self._known: list[tuple[float, Point]] = []
         self._solved: dict[float, Solution] = {}
@@ -51,8 +53,13 @@ class Path:
         return self._solved[cost]
 
     def _minimise(self, cost: float, tolerance: float) -> Solution:
-        start = self._start(cost, tolerance)
-        solution = minimise(self.problem, start, cost, tolerance=tolerance, steps=self.steps)
+        """Go as far as float32 can be trusted, and the rest of the way, if any, in float64."""
+        start, rounded = self._start(cost, tolerance), max(tolerance, _SINGLE)
+        solution = minimise(self._rough, start, cost, tolerance=rounded, steps=self.steps)
+        if self.problem is not self._rough and tolerance < _LOOSE:
+            begin, left = self.problem.rows.place(solution.point.v), self.steps - solution.steps
+            exact = minimise(self.problem, begin, cost, tolerance=tolerance, steps=left)
+            solution = exact._replace(steps=solution.steps + exact.steps, products=solution.products + exact.products)
         self.products += solution.products
         self._known.append((cost, solution.point))
         kept = 0
@@ -76,9 +83,9 @@ class Path:
         if not near:
             width = len(self.problem.rows.span.penalty)
             zero = torch.zeros(width, self.problem.classes, dtype=torch.float64, device=self.problem.labels.device)
-            return self.problem.rows.place(zero)
-        points = [self.problem.rows.place(p.v) if p.z is None else p for _, p in near]
-        return mix(points, best_mixture(self.problem, points, cost, tolerance))
+            return self._rough.rows.place(zero)
+        points = [self._rough.rows.place(p.v) if p.z is None else p for _, p in near]
+        return mix(points, best_mixture(self._rough, points, cost, tolerance))
 
 
 def mix(points: Sequence[Point], weights: Tensor) -> Point:

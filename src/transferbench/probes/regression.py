@@ -22,6 +22,7 @@ from transferbench.probes.span import Span, find_span
 from transferbench.probes.splits import Parts
 
 _ROUGHER = 10  # times the tolerance, for fits that only choose C
+_SINGLE = 1e-6  # the smallest tolerance of such fits for which float32 is good enough
 
 
 def scaled_blocks(x: FeatureRows, positions: NDArray[np.int64], scaling: Scaling, device: torch.device) -> Blocks:
@@ -63,7 +64,7 @@ class Data:
         blocks = scaled_blocks(self.x, positions, scaling, self.device)
         room = free_bytes(self.device) if self.room is None else self.room
         axes = min(count, width) if span is None else span.axes.shape[1]
-        held = count * (12 * (axes + 1) + 40 * len(self.classes)) <= room
+        held = count * (4 * (axes + 1 + width) + 40 * len(self.classes)) <= room
         if span is None:
             span = find_span(blocks(0, count), count, narrow=held and count < width)
         return Held.of(span, blocks, count) if held else Read(span, blocks, 0, count)
@@ -101,7 +102,10 @@ class Tuning:
         else:
             self.rows = to_fit = data.rows(fitted, self.scaling)
             self.held = data.rows(held, self.scaling, self.rows.span)
-        self.path = data.path(to_fit, fitted, _ROUGHER * data.tolerance)
+        tolerance = _ROUGHER * data.tolerance
+        if tolerance >= _SINGLE:
+            to_fit, self.held = to_fit.rough(), self.held.rough()
+        self.path = data.path(to_fit, fitted, tolerance)
 
     def accuracy(self, cost: float) -> float:
         """Return top-1 on the held-out part for C = ``cost``."""

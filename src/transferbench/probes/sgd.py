@@ -37,21 +37,20 @@ class Recipe:
     """Clipped to the size of the training set; the last batch of an epoch holds what is left over."""
     momentum: float = 0.9
     norm: Norm = "l2"
-    faithful: bool = True
-    """Let the cosine lag by one epoch (``multipliers``) and count held-out images as t-ReX does (``splits``)."""
+    lag: bool = True
+    """Let the cosine lag by one epoch (``multipliers``)."""
 
 
 PUBLISHED = Recipe()
 
 
-def multipliers(epochs: int, *, faithful: bool = True) -> list[float]:
+def multipliers(epochs: int, *, lag: bool = True) -> list[float]:
     """Return the factor of the learning rate in each epoch: half a cosine from 1 towards 0.
 
     The published classifiers set the rate after an epoch by the index of the one just finished, so that epochs 0 and 1
     both run at the full rate and the last of 100 at 0.000987 of it. That is the default, because the reported
-    accuracies rest on it; ``faithful=False`` gives each epoch the factor of its own index.
+    accuracies rest on it; without ``lag`` each epoch has the factor of its own index.
     """
-    lag = int(faithful)
     return [(1 + math.cos(math.pi * max(epoch - lag, 0) / epochs)) / 2 for epoch in range(epochs)]
 
 
@@ -123,7 +122,7 @@ class _Problem:
         scale = _Scaler(standard, self.bank.device)
         heads = Heads(points, self.classes, self.bank.width, generator, self.bank.device)
         batch = min(recipe.batch_size, len(positions))
-        for factor in multipliers(recipe.epochs, faithful=recipe.faithful):
+        for factor in multipliers(recipe.epochs, lag=recipe.lag):
             for rows, where in self.bank.shuffled(positions, batch, generator):
                 heads.step(scale(rows), self.labels[where], factor, recipe.momentum)
             if not heads.sound().any():
@@ -211,6 +210,7 @@ def search_sgd(
     holdout: float = 0.2,
     shots: int | None = None,
     short: Short = "refuse",
+    faithful: bool = False,
     parallel: int = 1,
     space: Mapping[str, tuple[float, float]] = SPACE,
     recipe: Recipe = PUBLISHED,
@@ -221,12 +221,12 @@ def search_sgd(
 
     ``trials`` points of ``space`` are trained on one part of the images and valued by the top-1 of their last epoch on
     a class-wise held-out part, one split for all; a training that diverged counts as the worst. The best point is
-    trained once more, on all images. With ``shots``, both trainings see that many images a class (``tuning_parts``).
-    ``parallel`` trains that many of the search's random first points at once, which changes their order of summation
-    and nothing else. ``room`` is how many bytes of features are held at once (``bank.Bank``). Everything follows from
-    ``seed``. Raises ``UserError`` for what cannot be split or searched, ``RunFailed`` when the last training diverges.
+    trained once more, on all images. ``tuning_parts`` says what ``shots``, ``short`` and ``faithful`` do. ``parallel``
+    trains that many of the search's random first points at once, which changes their order of summation and nothing
+    else. ``room`` is how many bytes of features are held at once (``bank.Bank``). Everything follows from ``seed``.
+    Raises ``UserError`` for what cannot be split or searched, ``RunFailed`` when the last training diverges.
     """
-    parts = tuning_parts(y, holdout, seed, shots=shots, faithful=recipe.faithful, short=short)
+    parts = tuning_parts(y, holdout, seed, shots=shots, faithful=faithful, short=short)
     if not len(parts.held):
         raise UserError("the search needs held-out training images, but every class has a single one; expected two")
     keep = None if shots is None else np.unique(np.concatenate(parts))

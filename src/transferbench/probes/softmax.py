@@ -56,6 +56,11 @@ class Softmax:
         self._entropy = float((counts * (counts.sum() / counts).double().log()).sum())
         self._contrasts = _contrasts(classes).to(labels.device)
 
+    def rough(self) -> Softmax:
+        """Return the same function, worked out with less precision if that is faster, or itself."""
+        rows = self.rows.rough()
+        return self if rows is self.rows else Softmax(rows, self.labels, self.classes)
+
     def scale(self, value: float, cost: float) -> float:
         """Return what differences of ``value`` are to be compared with: it, or what the features have brought.
 
@@ -78,7 +83,7 @@ class Softmax:
             losses, others = _losses(_margins(z, answers), answers)
             total.add_(losses.sum())
             sums = others.sum(dim=1, keepdim=True)
-            p = others.scatter(1, answers, 1 - sums)
+            p = others.clone().scatter_(1, answers, 1 - sums)
             curvature.add_(torch.diag(p.sum(dim=0))).addmm_(p.T, p, alpha=-1)
             return others.scatter_(1, answers, -sums)
 
@@ -97,18 +102,28 @@ class Softmax:
     def curvature(self, point: Point, cost: float) -> Callable[[Tensor], Tensor]:
         """Return the function that multiplies a direction (r + 1, C), float32, by the second derivatives at a point."""
         here, penalty = point.single(), self.rows.span.penalty.float()
+        known: dict[int, tuple[Tensor, Tensor]] = {}
 
         def on_block(rows: slice, z: Tensor, a: Tensor) -> Tensor:
             answers = self.labels[rows][:, None]
-            _, others = _losses(_margins(z, answers), answers)
-            moved = others * _margins(a, answers)
-            moved.addcmul_(others, moved.sum(dim=1, keepdim=True), value=-1)
-            return moved.scatter_(1, answers, -moved.sum(dim=1, keepdim=True))
+            others, sums = known.get(rows.start) or self._probabilities(z, answers)
+            if here.z is not None:
+                known[rows.start] = others, sums
+            a = _margins(a, answers)
+            moved = others * a
+            means = moved.sum(dim=1, keepdim=True)
+            moved.addcmul_(others, means, value=-1)
+            return moved.scatter_(1, answers, means * (sums - 1))
 
         def times(direction: Tensor) -> Tensor:
             return cost * self.rows.pull([here, self.rows.place(direction)], on_block) + penalty * direction
 
         return times
+
+    def _probabilities(self, z: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what all classes but the right one have, (n, C), and their sums (n, 1)."""
+        _, others = _losses(_margins(z, answers), answers)
+        return others, others.sum(dim=1, keepdim=True)
 
     def along(self, point: Point, direction: Point, step: float, cost: float) -> tuple[float, float, float]:
         """Return value, slope and curvature of the function ``step`` times ``direction`` further on."""
@@ -159,7 +174,7 @@ def _margins(z: Tensor, answers: Tensor) -> Tensor:
 
 def _losses(margins: Tensor, answers: Tensor) -> tuple[Tensor, Tensor]:
     """Return the cross-entropies (n,) and the probabilities of all other classes (n, C), the right one's left at 0."""
-    others = margins.scatter(1, answers, -torch.inf)
+    others = margins.clone().scatter_(1, answers, -torch.inf)  # clone, unlike scatter, keeps the layout
     losses = torch.nn.functional.softplus(torch.logsumexp(others, dim=1), threshold=50)
     return losses, others.sub_(losses[:, None]).exp_()
 

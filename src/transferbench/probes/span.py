@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from scipy.linalg import eigh
 from torch import Tensor
 
 from transferbench.errors import UserError
 
+_WIDE = 1e-6  # of the largest variance, above which float32 is enough for an axis
+_PARTS = 8  # in which the symmetric products are made, all but those below the diagonal
 SMALLEST = 1e-15  # of the largest variance: below it a direction's variance is rounding, which nothing is divided by
 
 
@@ -38,6 +41,22 @@ class Span:
         """Return the coordinates (n, r + 1) of features (n, D), in float64."""
         inner = (rows.to(torch.float64) - self.mean) @ self.axes
         return torch.cat([inner, inner.new_full((len(inner), 1), 1 / self.root)], dim=1)
+
+    def rotated_single(self, rows: Tensor) -> Tensor:
+        """Return the same in float32, to about 1e-4 of a column; those of little variance need float64 for that."""
+        centred, penalty = rows.to(torch.float64) - self.mean, self.penalty[:-1]
+        count = int((penalty > penalty.min() / _WIDE).sum())  # the first ones: variances ascend
+        narrow = (centred @ self.axes[:, :count]).float()
+        wide = centred.float() @ self.axes[:, count:].float()
+        return torch.cat([narrow, wide, wide.new_full((len(rows), 1), 1 / self.root)], dim=1)
+
+    def flat(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights (D, C) and intercepts (C,) of features that are centred, in the precision given."""
+        return self.axes.to(coordinates.dtype) @ coordinates[:-1], coordinates[-1] / self.root
+
+    def pulled(self, inner: Tensor, outer: Tensor) -> Tensor:
+        """Return a gradient (r + 1, C), from one with respect to what ``flat`` returns, (D, C) and (C,)."""
+        return torch.cat([self.axes.to(inner.dtype).T @ inner, outer[None] / self.root])
 
     def classifier(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weights (D, C) and the intercepts (C,) of features that are not centred."""
@@ -69,10 +88,21 @@ def find_span(blocks: Iterator[Tensor], count: int, *, narrow: bool) -> Span:
     for block in _chain(first, blocks):
         block -= shift
         total += block.sum(dim=0)
-        products.addmm_(block.T, block)
+        for part in torch.arange(len(shift)).chunk(_PARTS):
+            start, stop = int(part[0]), int(part[-1]) + 1
+            products[start:stop, start:].addmm_(block[:, start:stop].T, block[:, start:])
     products.addr_(total, total, alpha=-1 / count)
-    variances, axes = torch.linalg.eigh(products)
+    variances, axes = _eigen(products)
     return _scaled(shift + total / count, variances, axes, count)
+
+
+def _eigen(upper: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the eigenvalues, ascending, and vectors of a symmetric matrix whose upper half is given."""
+    if upper.device.type != "cpu":
+        found = torch.linalg.eigh(upper, UPLO="U")
+        return found.eigenvalues, found.eigenvectors
+    values, vectors = eigh(upper.numpy(), lower=False, driver="evr", check_finite=False)  # faster than PyTorch's there
+    return torch.from_numpy(values), torch.from_numpy(vectors)
 
 
 def _chain(first: Tensor, others: Iterator[Tensor]) -> Iterator[Tensor]:

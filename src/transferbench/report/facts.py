@@ -25,6 +25,30 @@ class Neighbours:
     neighbours: list[tuple[Picture, str, bool]]
 
 
+@dataclass(frozen=True)
+class HiddenWord:
+    """A word hidden in a caption: (H, W, 3) picture, where the model looked (h, w, sum 1), its guesses, best first.
+
+    ``blind`` are the guesses from the other words alone.
+    """
+
+    picture: Picture
+    attention: NDArray[np.float32]
+    caption: str
+    word: str
+    guesses: list[str]
+    blind: list[str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """A picture with the caption that the model wrote, and one that a person did."""
+
+    picture: Picture
+    caption: str
+    reference: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """What only a run's own objects can tell; a piece left empty is left out of the report.
@@ -32,7 +56,8 @@ class Shown:
     ``test_counts`` has the number of test images of each set; ``crops`` pairs of a picture and its crops as the network
     saw them; ``concepts`` readable names, ``trained`` how many of them are names of classes trained on, and
     ``similarity`` their mean similarity to the seen concepts, all three by set; ``ties_at_cuts`` counts the ends of
-    levels that cut through concepts of equal similarity (None without levels).
+    levels that cut through concepts of equal similarity (None without levels). ``notes`` are sentences about a task's
+    own measurements; ``hidden_words`` and ``written`` come from captions.
     """
 
     test_counts: dict[str, int] = field(default_factory=dict)
@@ -42,6 +67,9 @@ class Shown:
     trained: dict[str, int] = field(default_factory=dict)
     similarity: dict[str, float] = field(default_factory=dict)
     ties_at_cuts: int | None = None
+    notes: list[str] = field(default_factory=list)
+    hidden_words: list[HiddenWord] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from transferbench.outputs import read_metrics
-from transferbench.report.facts import Neighbours, Picture, RunFacts, Shown
+from transferbench.report.facts import HiddenWord, Neighbours, Picture, RunFacts, Shown, Written
 
 SHOWN_CROPS = 5
 THUMBNAIL = 160
@@ -26,14 +26,18 @@ def final_metrics(folder: Path) -> dict[str, float]:
     return {key: value for key, value in found.items() if key not in NO_RESULT}
 
 
-def gather(data: Any, sets: Mapping[str, Any], result: Any) -> Shown:
-    """Collect pictures, names and counts from the data module and a transfer result (None: no evaluation).
+def gather(
+    data: Any, sets: Mapping[str, Any], result: Any, examined: Any = None, trained: Sequence[str] | None = ()
+) -> Shown:
+    """Collect pictures, names and counts from the data module, a transfer result and a task's own examination.
+
+    Each of the last two may be None. ``trained`` are the classes that the model was trained on, None for unknown.
 
     ``sets`` are all that were evaluated on, those that the transfer protocol adds included.
     """
     draw: Any = getattr(data, "draw", None)
-    trained = () if data is None else data.classes
-    names = data.world.names if draw is not None else dict(zip(trained, () if data is None else data.class_names))
+    classes, readable = ((), ()) if data is None else (data.classes, data.class_names)
+    names = data.world.names if draw is not None else dict(zip(classes, readable))
     found = () if result is None else result.neighbours
     means = () if draw is None else draw.mean_similarity()
     return Shown(
@@ -41,9 +45,14 @@ def gather(data: Any, sets: Mapping[str, Any], result: Any) -> Shown:
         crops=data.sample_crops(SHOWN_CROPS) if getattr(data, "crops", None) is not None else [],
         neighbours=[_neighbours(one, sets[one.dataset], names) for one in found],
         concepts={name: [names.get(c, c) for c in splits.train.classes] for name, splits in sets.items()},
-        trained={name: len(set(splits.train.classes) & set(trained)) for name, splits in sets.items()},
+        trained={name: len(set(splits.train.classes) & set(trained)) for name, splits in sets.items()}
+        if trained is not None
+        else {},
         similarity={f"level_{k}": mean for k, mean in enumerate(means, start=1)},
         ties_at_cuts=None if draw is None else draw.ties_at_cuts,
+        notes=[] if examined is None else list(examined.facts),
+        hidden_words=[] if examined is None else [HiddenWord(**vars(word)) for word in examined.words],
+        written=[] if examined is None else [Written(*one) for one in examined.captions],
     )
 
 

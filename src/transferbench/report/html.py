@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transferbench.report import sections
+from transferbench.report import captions, sections
 from transferbench.report.facts import RunFacts
 from transferbench.report.fewshot_figure import fewshot_figure, has_shots
 from transferbench.report.figures import accuracy_figure, curve_figures
 from transferbench.report.markup import element, escaped, page
 from transferbench.report.pictures import crops_figure, neighbours_figure
 from transferbench.report.scores import read_scores
-from transferbench.report.style import inline_svg, save_png
+from transferbench.report.style import inline_svg, save_picture, save_png
 from transferbench.report.wording import headline, probe_name
 from transferbench.storage import write_text
 
@@ -34,10 +34,15 @@ def write_report(facts: RunFacts, folder: Path) -> Path:
         save_png(crops_figure(facts.crops), figures / "crops.png")
     if facts.neighbours:
         save_png(neighbours_figure(facts.neighbours), figures / "neighbours.png")
+    if facts.hidden_words:
+        save_picture(captions.gaze_figure(facts.hidden_words), figures / "attention.png")
     drawn = {name: inline_svg(figure, name, _described(name)) for name, figure in charts.items()}
     lead = [element("p", escaped(headline(facts)), class_="lead"), sections.tiles(facts)]
     parts = [
         sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
+        captions.scores(facts.metrics, facts.notes),
+        captions.hidden_words(facts.hidden_words),
+        captions.written(facts.written),
         sections.few_shot(drawn.get("fewshot", "")),
         sections.training({name: svg for name, svg in drawn.items() if name.startswith("curve_")}),
         sections.crops(facts.crops),

@@ -95,7 +95,17 @@ def _columns(flat: Sequence[Mapping[str, Any]], seeds: Sequence[Any]) -> dict[st
     """Return the keys whose values differ, without those that are the seed under another name."""
     keys = dict.fromkeys(key for one in flat for key in one if not _is_placement(key))
     columns = {key: [one.get(key, ABSENT) for one in flat] for key in keys if key != "seed"}
-    return {key: column for key, column in columns.items() if _count([column]) > 1 and column != list(seeds)}
+    return {key: column for key, column in columns.items() if _count([column]) > 1 and not _follows(column, seeds)}
+
+
+def _follows(column: Sequence[Any], seeds: Sequence[Any]) -> bool:
+    """Tell whether a column is the seed under another name, in some of the jobs; in the others it is always the same.
+
+    A draw that a job takes from its seed tells no two settings apart, and neither does the draw of a job without one.
+    """
+    own = {seed for value, seed in zip(column, seeds) if value == seed}
+    others = {_frozen(value) for value, seed in zip(column, seeds) if value not in (seed, ABSENT)}
+    return len(own) > 1 and len(others) <= 1
 
 
 def _is_placement(key: str) -> bool:

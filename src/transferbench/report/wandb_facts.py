@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from transferbench.report.captions import overlay
 from transferbench.report.facts import Neighbours, Picture, RunFacts
 from transferbench.report.outcome import Outcome
 from transferbench.report.scores import Scores, read_scores
@@ -36,6 +37,17 @@ def wandb_facts(facts: RunFacts, report: Path | None = None) -> dict[str, Any]:
         wandb.Image(strip, caption=f"a picture and its {len(views)} crops")
         for strip, (_, views) in zip(crops, facts.crops)
     ]
+    if facts.hidden_words:
+        found["media/attention"] = [
+            wandb.Image(side_by_side([enlarged(one.picture), overlay(one.picture, one.attention)]), caption=said)
+            for one, said in (
+                (one, f"{one.word}: {', '.join(one.guesses[:3])} | {one.caption}") for one in facts.hidden_words
+            )
+        ]
+    if facts.written:
+        found["media/captions"] = [
+            wandb.Image(one.picture, caption=f"{one.caption} | {one.reference}") for one in facts.written
+        ]
     near = of_one_size([neighbour_strip(one) for one in facts.neighbours])
     found["media/neighbours"] = [
         wandb.Image(strip, caption=neighbour_caption(one)) for strip, one in zip(near, facts.neighbours)

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
+import numpy as np
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
 from transferbench.distributed import gather
-from transferbench.errors import RunFailed, UserError
 from transferbench.optim.groups import decay_groups
 from transferbench.optim.momentum import MomentumEncoder
 from transferbench.optim.schedule import scaled_lr, warmup_cosine
-
-log = logging.getLogger(__name__)
+from transferbench.tasks.pretraining import Pretraining
 
 CropBatch: TypeAlias = tuple[Sequence[Tensor], Tensor]
-
-LOOK_EVERY = {"cpu": 1, "cuda": 10}
-"""Steps between two looks at the losses: on a GPU a look waits for all that the device has been asked for."""
-REMEDY = "the last good checkpoint is kept; lower scale.lr or raise scale.warmup_epochs"
 
 
 class Memory(Protocol):
@@ -54,7 +45,7 @@ class Head(Protocol):
         """Return logits ``(B, C)`` of features ``(B, width)``."""
 
 
-class Supervised(LightningModule):
+class Supervised(Pretraining):
     """Classify every crop of an image with one head (t-ReX, arXiv:2206.15369).
 
     Batches are ``(crops, labels)``: a list of uint8 ``(B, 3, H, W)`` tensors, global crops first, and ``(B,)`` class
@@ -85,18 +76,14 @@ class Supervised(LightningModule):
         channels_last: bool = True,
         compile: bool = False,
     ) -> None:
-        super().__init__()
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.backbone = backbone.to(memory_format=self.layout)
+        super().__init__(backbone, channels_last, warmup_epochs)
         self.head = head
         self.momentum_encoder = (
             MomentumEncoder(self.backbone, head.projector, head.momentum) if head.momentum is not None else None
         )
-        self.optimizer, self.lr, self.min_lr = optimizer, lr, min_lr
-        self.warmup_epochs, self.weight_decay = warmup_epochs, weight_decay
+        self.optimizer, self.lr, self.min_lr, self.weight_decay = optimizer, lr, min_lr, weight_decay
         self.compiled = compile
         self.val_top1, self.val_loss = MeanMetric(nan_strategy="disable"), MeanMetric(nan_strategy="disable")
-        self._unseen: list[tuple[Tensor, str]] = []
 
     def parts(self) -> list[nn.Module]:
         """Return the networks that a step calls, each by itself: what can be compiled or shared out over devices."""
@@ -129,27 +116,10 @@ class Supervised(LightningModule):
                     self.momentum_encoder.update(self.backbone, self.head.projector)
                 fed = self.momentum_encoder(crops[0])
             self.head.memory.push(*gather(fed, labels, equal=self._batches_are_full))
-        self._stop_if_diverged(loss)
+        self.watch(loss)
         top1 = (logits[: len(labels)].argmax(1) == labels).float().mean()
-        self.log_dict({"train/loss": loss, "train/top1": top1, "train/lr": self._current_lr()})
+        self.log_dict({"train/loss": loss, "train/top1": top1, "train/lr": self.current_lr()})
         return loss
-
-    def on_train_epoch_end(self) -> None:
-        """Look at the last losses."""
-        self._look()
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Look at the last losses and at the weights, which another device's loss may have spoilt.
-
-        Raises:
-            RunFailed: one is not finite; nothing is written.
-        """
-        self._look()
-        weights: dict[str, Tensor] = checkpoint["state_dict"]
-        sound = torch.stack([torch.isfinite(value).all() for value in weights.values()]).tolist()
-        for key, finite in zip(weights, sound):
-            if not finite:
-                raise RunFailed(f"{key} is not finite after step {self.global_step - 1}: {REMEDY}")
 
     def validation_step(self, batch: CropBatch, _: int) -> None:
         """Score the first crop of every image with a label; the sums are exact over batches and ranks."""
@@ -160,57 +130,19 @@ class Supervised(LightningModule):
         self.val_loss.update(F.cross_entropy(logits, labels, reduction="none"))
         self.log_dict({"val/top1": self.val_top1, "val/loss": self.val_loss})
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Set the learning rate of every optimiser step: linear warm-up from 0, then half a cosine.
+    def rates(self, steps: int, warmup_steps: int) -> NDArray[np.float64]:
+        """Return the learning rates: linear warm-up from 0, then half a cosine."""
+        return warmup_cosine(scaled_lr(self.lr, self.images_per_step), self.min_lr, steps, warmup_steps)
 
-        Raises:
-            UserError: for a run without an end.
-        """
-        self.trainer.fit_loop.setup_data()  # makes the loader, whose length and batch size count below
-        total = self.trainer.estimated_stepping_batches
-        if math.isinf(total):
-            raise UserError("the learning rate needs to know where training ends: set trainer.max_epochs")
-        steps = int(total)
-        steps_per_epoch = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        warmup_steps = min(round(self.warmup_epochs * steps_per_epoch), steps)
-        if warmup_steps == steps:
-            log.warning(
-                "the run is as short as its warm-up of %g epochs: the peak is its last step", self.warmup_epochs
-            )
-        rates = warmup_cosine(scaled_lr(self.lr, self.images_per_step), self.min_lr, steps, warmup_steps)
+    def optimiser(self) -> Optimizer:
+        """Return the optimiser over backbone, projector and classifier."""
         groups = decay_groups([self.backbone, self.head.projector, self.head.classifier], self.weight_decay)
-        optimizer = self.optimizer(groups, lr=1.0)  # the schedule multiplies it: its values are the learning rates
-        schedule = LambdaLR(optimizer, lambda step: float(rates[min(step, steps - 1)]))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    @property
-    def images_per_step(self) -> int:
-        """Images of one optimiser step: batch size x accumulated batches x devices."""
-        batch_size: int = self.trainer.train_dataloader.batch_size  # type: ignore[union-attr]
-        return batch_size * self.trainer.accumulate_grad_batches * self.trainer.world_size
+        return self.optimizer(groups, lr=1.0)  # the schedule multiplies it: its values are the learning rates
 
     @property
     def _batches_are_full(self) -> bool:
         """Whether every rank's batches are of one length: a loader drops the last one unless it is full."""
         return bool(getattr(self.trainer.train_dataloader, "drop_last", False))
-
-    def _current_lr(self) -> float:
-        lr: float = self.trainer.optimizers[0].param_groups[0]["lr"]
-        return lr
-
-    def _stop_if_diverged(self, loss: Tensor) -> None:
-        where = f"step {self.global_step} (epoch {self.current_epoch}, lr {self._current_lr():.3g})"
-        self._unseen.append((loss.detach(), where))
-        if len(self._unseen) >= LOOK_EVERY.get(loss.device.type, 1):
-            self._look()
-
-    def _look(self) -> None:
-        """Look at the losses not looked at yet, and raise ``RunFailed`` for the first that is not finite."""
-        unseen, self._unseen = self._unseen, []
-        values = torch.stack([loss for loss, _ in unseen]).tolist() if unseen else []
-        for value, (_, where) in zip(values, unseen):
-            if not math.isfinite(value):
-                raise RunFailed(f"the loss became {value} at {where}: {REMEDY}")
 
 
 def stack_by_size(crops: Sequence[Tensor]) -> Iterator[Tensor]:

@@ -21,7 +21,7 @@ from transferbench.features.floors import PICTURE_FLOORS, describe
 from transferbench.probes.names import SEEN
 from transferbench.storage import cache_dir, digest_of, locked, write_text
 from transferbench.transfer.probing import SetScore
-from transferbench.transfer.protocol import Protocol, join
+from transferbench.transfer.protocol import Protocol, join, solver_of
 from transferbench.transfer.result import TransferResult
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ RANDOM_BACKBONE = "random_backbone"
 CALIBRATION_IMAGES = 512
 CALIBRATION_BATCH = 128
 PACKAGE = Path(transferbench.__file__).parent
-PICTURES_SOURCE = ("data/images.py", "features", "probes", "transfer")
+PICTURES_SOURCE = ("data/images.py", "data/image_set.py", "features", "probes", "transfer")
 """The code that the scores of pictures come from, relative to ``PACKAGE`` ..."""
 NETWORK_SOURCE = ("data/evaluation.py", "data/multicrop.py", "models")
 """... and what those of an untrained backbone come from besides."""
@@ -59,7 +59,7 @@ def floors(
     found: Results = {}
     if pictures:
         digest = digest_of("pictures", pictures, *depends)
-        found |= _cached(digest, sets, lambda: picture_floors(protocol, sets, seed, pictures))
+        found |= _cached(digest, sets, lambda: picture_floors(protocol, sets, seed, pictures, device))
     if RANDOM_BACKBONE in protocol.floors:
         found |= _cached(
             digest_of(RANDOM_BACKBONE, *depends, network),
@@ -70,9 +70,16 @@ def floors(
 
 
 def picture_floors(
-    protocol: Protocol, sets: Mapping[str, Splits], seed: int, names: Sequence[str] = tuple(PICTURE_FLOORS)
+    protocol: Protocol,
+    sets: Mapping[str, Splits],
+    seed: int,
+    names: Sequence[str] = tuple(PICTURE_FLOORS),
+    device: str = "cpu",
 ) -> Results:
-    """Return the results of the features ``names`` that need no network, every picture read once."""
+    """Return the results of the features ``names`` that need no network, every picture read once.
+
+    Each set is fitted by the solver that fits the model's features of it.
+    """
     descriptors = {name: PICTURE_FLOORS[name] for name in names}
     found: dict[str, dict[str, SetScore]] = {floor: {} for floor in names}
     seconds = dict.fromkeys(names, 0.0)
@@ -82,7 +89,7 @@ def picture_floors(
         shared = (time.perf_counter() - start) / len(names)
         for floor in names:
             start = time.perf_counter()
-            found[floor][name] = protocol.score(train[floor], test[floor], seed)
+            found[floor][name] = protocol.score(train[floor], test[floor], seed, device, solver_of(name))
             seconds[floor] += shared + time.perf_counter() - start
     return {floor: join(scores, seconds[floor]) for floor, scores in found.items()}
 

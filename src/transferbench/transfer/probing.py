@@ -87,7 +87,10 @@ class Probing:
             "temperature": (self.temperature > 0, "a positive number, such as 0.07"),
             "norm": (self.norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}"),
             "sgd_norm": (self.sgd_norm in get_args(Norm), f"one of {', '.join(get_args(Norm))}"),
-            "seeds": (self.seeds is None or len(set(self.seeds)) == len(self.seeds) > 0, "different whole numbers"),
+            "seeds": (
+                self.seeds is None or (len(set(self.seeds)) == len(self.seeds) > 0 and all(map(is_seed, self.seeds))),
+                "different whole numbers from 0 to 2**32 - 1",
+            ),
             "shots": (all(count >= 1 for count in self.shots), "numbers of images, such as [1, 2, 4, 8]"),
             "short": (self.short in get_args(Short), f"one of {', '.join(get_args(Short))}"),
         } | {
@@ -176,6 +179,7 @@ class Probing:
             holdout=self.holdout,
             shots=shots,
             short=self.short,
+            faithful=self.faithful,
             space=space,  # type: ignore[arg-type]
             recipe=Recipe(epochs=self.sgd_epochs, norm=self.sgd_norm),
             device=device,
@@ -186,6 +190,11 @@ class Probing:
         probe = fit_svm(np.asarray(train.x), _with_ignored(train.y))
         mean, _ = mean_average_precision(probe.scores(np.asarray(test.x)), _with_ignored(test.y))
         return SetScore({"svm/map": mean}, len(test.y), None, probe.stopped_early)
+
+
+def is_seed(number: int) -> bool:
+    """Tell whether the generators take ``number`` for a seed."""
+    return 0 <= number < 2**32
 
 
 def _with_ignored(labels: NDArray[np.int64]) -> NDArray[np.int64]:

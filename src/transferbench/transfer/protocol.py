@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,13 +17,14 @@ from transferbench.data.image_set import ImageSet, Splits
 from transferbench.data.labelled import read_splits
 from transferbench.data.target_table import TARGETS
 from transferbench.data.targets import Missing, expand_names, read_targets
-from transferbench.errors import UserError
+from transferbench.errors import RunFailed, UserError
 from transferbench.features.extract import Precision, Transform, extract
 from transferbench.features.rows import Storage
 from transferbench.features.store import FeatureStore
 from transferbench.probes.names import SEEN
+from transferbench.probes.splits import tuning_parts
 from transferbench.transfer.neighbours import Neighbours, find_neighbours
-from transferbench.transfer.probing import AnyFeatures, Probing, SetScore
+from transferbench.transfer.probing import AnyFeatures, Probing, SetScore, Solver, is_seed
 from transferbench.transfer.result import TransferResult
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Protocol(Probing):
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "floors": (set(self.floors) <= set(FLOORS), f"some of {', '.join(FLOORS)}"),
             "storage": (self.storage in get_args(Storage), f"one of {', '.join(get_args(Storage))}"),
+            "split_seed": (is_seed(self.split_seed), "a whole number from 0 to 2**32 - 1"),
         }
         for key, (holds, expected) in sound.items():
             if not holds:
@@ -77,6 +80,12 @@ class Protocol(Probing):
         for name, folder in (self.folders or {}).items():
             if not Path(folder).expanduser().is_dir():
                 raise UserError(f"transfer.folders.{name}={folder}: no such folder; expected one of class folders")
+        place = Path(self.features or ".").expanduser()
+        there = next(one for one in (place, *place.parents, Path()) if one.exists())
+        if not there.is_dir():
+            raise UserError(
+                f"transfer.features={self.features}: {there} is a file; expected a folder to keep features in"
+            )
 
     def transform(self, backbone: nn.Module) -> Transform:
         """Return the picture transform for ``backbone``, without chance."""
@@ -87,7 +96,7 @@ class Protocol(Probing):
         """Return ``sets`` and this protocol's own, listed: all that ``evaluate`` is to be given.
 
         Raises ``UserError`` for a data set that is missing or not as published, a folder that is not one of class
-        folders with images, or a name given twice.
+        folders with images, a class with fewer images than few-shot fits draw, or a name given twice.
         """
         targets = read_targets(self.datasets, self.root, self.strict, self.missing, self.split_seed)
         own = {name: target.splits for name, target in targets.items()}
@@ -99,7 +108,18 @@ class Protocol(Probing):
         found = {**sets, **own, **{name: _read_folder(name, folder) for name, folder in extra.items()}}
         if not found:
             raise UserError("nothing to evaluate on is there; name data sets, such as transfer.datasets=[digits]")
+        for name, splits in found.items():
+            if self.shots and not splits.train.multi_label:
+                self._check_shots(name, splits.train)
         return found
+
+    def _check_shots(self, name: str, images: ImageSet) -> None:
+        """Draw the largest few-shot training set once, before hours have gone into features."""
+        how: dict[str, Any] = {"shots": max(self.shots), "faithful": self.faithful, "short": self.short}
+        try:
+            tuning_parts(images.labels, self.holdout, **how)
+        except UserError as error:
+            raise UserError(f"{name}: transfer.{error}".replace("short=all", "transfer.short=all")) from None
 
     def extract(self, backbone: nn.Module, images: ImageSet, device: str = "cpu", trainer: Any = None) -> AnyFeatures:
         """Return ``backbone``'s features of ``images`` as this protocol cuts, batches, computes and keeps them."""
@@ -134,14 +154,28 @@ class Protocol(Probing):
         found: dict[str, SetScore] = {}
         neighbours: tuple[Neighbours, ...] = ()
         for name, splits in sets.items():
-            train, test = (self.extract(backbone, images, device) for images in (splits.train, splits.test))
-            solver = TARGETS[name].solver if name in TARGETS else "lbfgs"
-            found[name] = self.score(train, test, seed, device, solver)
+            with _said_of(name):
+                train, test = (self.extract(backbone, images, device) for images in (splits.train, splits.test))
+                found[name] = self.score(train, test, seed, device, solver_of(name))
             if name in shown and not splits.train.multi_label:
                 neighbours += find_neighbours(name, splits, train, test)
             told = ", ".join(f"{k} {v:.3f}" for k, v in found[name].scores.items() if k.endswith(("/top1", "/map")))
             log.info("transfer to %s: %s", name, told)
         return join(found, time.perf_counter() - start, neighbours)
+
+
+@contextmanager
+def _said_of(name: str) -> Iterator[None]:
+    """Put the name of the set in front of an error's sentence."""
+    try:
+        yield
+    except (UserError, RunFailed) as error:
+        raise type(error)(f"{name}: {error}") from None
+
+
+def solver_of(name: str) -> Solver:
+    """Return the solver of the published protocol for the set ``name``, L-BFGS's place for a set of the user's."""
+    return TARGETS[name].solver if name in TARGETS else "lbfgs"
 
 
 def _read_folder(name: str, folder: str) -> Splits:

@@ -1,0 +1,228 @@
+"""Images with captions as a Lightning data module: a random crop and a random caption for training."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from transferbench.data.caption_encoder import CaptionEncoder
+from transferbench.data.captions import CaptionRecords
+from transferbench.data.image_set import Splits
+from transferbench.data.loading import CentreSet, CropSet, OnError, Sample
+from transferbench.data.module import ImageData
+from transferbench.data.multicrop import MultiCrop, make_crop
+from transferbench.errors import UserError
+from transferbench.storage import digest_of
+from transferbench.text.sides import swap_sides
+from transferbench.text.tagger import find_tagger
+from transferbench.text.tokeniser import Tokeniser, train_tokeniser
+from transferbench.text.vocabulary import ConceptVocabulary, VocabularyFacts, build_vocabulary
+
+log = logging.getLogger(__name__)
+
+TRAINED = ("bpe", "byte_bpe")
+"""Tokenisers that are trained on the captions; every other name is one of the transformers library."""
+
+
+class CaptionCrops(CropSet):
+    """Random crops of captioned images with one of their captions, drawn at random.
+
+    Where the crop is mirrored, left and right change places in the caption.
+
+    Args:
+        records: images and captions.
+        encoder: captions to numbers.
+        labels: (N, C) float32, the tags of each image.
+        faithful: swap "left" and "right" also inside of words, as VirTex's code does.
+        **options: those of ``CropSet``.
+    """
+
+    def __init__(
+        self, records: CaptionRecords, encoder: CaptionEncoder, labels: Tensor, faithful: bool, *options: Any
+    ) -> None:
+        super().__init__(records.images, *options)
+        self.records, self.encoder, self.labels, self.faithful = records, encoder, labels, faithful
+
+    def sample(self, image: Image.Image, index: int) -> Sample:
+        """Return the crop of ``image`` and one of its captions."""
+        crops: Any = self.crops
+        recipe, view = crops.draw(image.width, image.height)[0], next(iter(crops.views.values()))
+        captions = self.records.captions[index]
+        caption = captions[int(torch.randint(len(captions), ()))]
+        if recipe.flip:
+            caption = swap_sides(caption, self.faithful)
+        crop = make_crop(np.asarray(image), view.size, recipe)
+        return [crop], self.encoder(caption, self.labels[index], index)
+
+
+class CaptionTexts(CropSet):
+    """Captions alone, for a language model: no image is read."""
+
+    def __init__(self, records: CaptionRecords, encoder: CaptionEncoder, labels: Tensor, *options: Any) -> None:
+        super().__init__(records.images, *options)
+        self.records, self.encoder, self.labels = records, encoder, labels
+
+    def __getitem__(self, draw: tuple[int, int] | int) -> Sample:
+        """Return no crop and a caption for ``(index, seed)``."""
+        index, seed = draw if isinstance(draw, tuple) else (draw, draw)
+        captions = self.records.captions[index]
+        chosen = int(torch.randint(len(captions), (), generator=torch.Generator().manual_seed(seed)))
+        return [], self.encoder(captions[chosen], self.labels[index], index)
+
+
+class CaptionCentres(CentreSet):
+    """The centre crops of captioned images, each with its first caption."""
+
+    def __init__(self, records: CaptionRecords, encoder: CaptionEncoder, labels: Tensor, *options: Any) -> None:
+        super().__init__(records.images, *options)
+        self.records, self.encoder, self.labels = records, encoder, labels
+
+    def label(self, index: int | None) -> Any:
+        """Return the first caption of the ``index``-th image; an empty one for no image."""
+        if index is None:
+            return self.encoder("", torch.zeros_like(self.labels[0]), -1)
+        return self.encoder(self.records.captions[index][0], self.labels[index], index)
+
+
+class CaptionData(ImageData):
+    """Captioned images; a subclass says how to ``read_records``.
+
+    A batch is ``(crops, text)``: one crop an image, in a list, and a ``CaptionBatch``. ``classes`` are the concepts
+    that may be hidden in a caption and predicted: the most frequent nouns, adjectives and verbs.
+
+    Args:
+        crops: a ``MultiCrop`` that asks for one crop; None where nothing is trained.
+        tokeniser: ``bpe`` or ``byte_bpe``, trained on the training captions, or a name of the transformers library.
+        vocabulary: number of tokens of a tokeniser that is trained.
+        length: longest caption in tokens, start and end included; longer ones are cut.
+        concepts: how many concepts; None for all words of these kinds.
+        concept_tags: their parts of speech.
+        wordnet: a folder with WordNet's index files, where nltk's tagger is not installed.
+        labels: what ``CaptionBatch.labels`` holds: the ``tags`` of the images, or ``clusters``: one of ``concepts``
+            (100 for None) groups of captions by their words.
+        faithful: mirror captions as VirTex's code does, inside of words too.
+        images: false gives captions alone, for a language model.
+
+    The other arguments are those of ``ImageData``.
+    """
+
+    def __init__(
+        self,
+        crops: Callable[[Image.Image], list[Tensor]] | None,
+        batch_size: int,
+        eval_resize: int,
+        eval_size: int,
+        tokeniser: str = "bpe",
+        vocabulary: int = 10_000,
+        length: int = 30,
+        concepts: int | None = None,
+        concept_tags: Sequence[str] = ("noun", "adjective", "verb"),
+        wordnet: str | None = None,
+        labels: Literal["tags", "clusters"] = "tags",
+        faithful: bool = False,
+        images: bool = True,
+        workers: int = 2,
+        on_error: OnError = "skip",
+        seed: int = 0,
+    ) -> None:
+        super().__init__(crops, batch_size, eval_resize, eval_size, workers, on_error, seed)
+        if labels not in ("tags", "clusters"):
+            raise UserError(f"data.labels is {labels!r}; expected tags or clusters.")
+        if length < 3:
+            raise UserError(f"data.length={length}: expected room for start, end and a word, 3 or more")
+        if isinstance(crops, MultiCrop) and len(crops) != 1:
+            raise UserError(f"crops asks for {len(crops)} crops; a caption goes with one: choose crops=caption")
+        self.tokeniser_name, self.tokens, self.length = tokeniser, vocabulary, length
+        self.concepts, self.concept_tags, self.wordnet = concepts, tuple(concept_tags), wordnet
+        self.label_kind, self.faithful, self.with_images = labels, faithful, images
+        self.encoder: CaptionEncoder
+        self.facts: VocabularyFacts
+
+    @abstractmethod
+    def read_records(self) -> tuple[CaptionRecords, CaptionRecords]:
+        """Return the training and the held-out records; called once, by ``setup``. Raises ``UserError``."""
+
+    def read(self) -> Splits:
+        """Read the records, train the tokeniser, choose the concepts."""
+        self.train_records, self.test_records = self.read_records()
+        texts = [caption for captions in self.train_records.captions for caption in captions]
+        tagger = find_tagger(self.wordnet)
+        vocabulary, self.facts = build_vocabulary(texts, tagger, self.concepts, self.concept_tags)
+        self.encoder = CaptionEncoder(self._tokeniser(texts), vocabulary, self.length)
+        self._train_labels, self._test_labels = self._labels(texts)
+        return Splits(self.train_records.images, self.test_records.images)
+
+    def _tokeniser(self, texts: Sequence[str]) -> Tokeniser:
+        if self.tokeniser_name in TRAINED:
+            return train_tokeniser(texts, self.tokens, self.tokeniser_name)
+        from transferbench.text.pretrained import pretrained_tokeniser
+
+        return pretrained_tokeniser(self.tokeniser_name)
+
+    def _labels(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return what the images of both parts carry, (N, C) float32 each."""
+        if self.label_kind == "clusters":
+            from transferbench.data.caption_clusters import cluster_labels
+
+            return cluster_labels(self.train_records, self.test_records, self.concepts or 100, self.seed)
+        return tag_labels(self.train_records), tag_labels(self.test_records)
+
+    @property
+    def tokeniser(self) -> Tokeniser:
+        """The tokeniser, after ``setup``."""
+        return self.encoder.tokeniser
+
+    @property
+    def vocabulary(self) -> ConceptVocabulary:
+        """The concepts, after ``setup``."""
+        return self.encoder.vocabulary
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The concepts, in the order of their indices."""
+        return self.vocabulary.words
+
+    def kept(self) -> dict[str, Any]:
+        """Return the tokeniser and the concepts."""
+        text = {"tokeniser": self.tokeniser.to_json(), "vocabulary": self.vocabulary.to_dict(), "length": self.length}
+        return {"text": text, "trained": list(self.trained_classes)}
+
+    def check_batch(self, devices: int) -> None:
+        """Raise ``UserError`` when crops are wanted and left out, or the images fill no batch on each device."""
+        if self.with_images:
+            super().check_batch(devices)
+
+    def training_set(self) -> CropSet:
+        """Return the training images and captions."""
+        options = (self.crops, self._log(), self.on_error)
+        if not self.with_images:
+            return CaptionTexts(self.train_records, self.encoder, self._train_labels, *options)
+        return CaptionCrops(self.train_records, self.encoder, self._train_labels, self.faithful, *options)
+
+    def validation_set(self) -> CentreSet:
+        """Return the held-out images and their first captions."""
+        options = (self.centre, self._log(), self.on_error)
+        return CaptionCentres(self.test_records, self.encoder, self._test_labels, *options)
+
+    def evaluation_sets(self) -> dict[str, Splits]:
+        """Return nothing: captioned images have no classes to probe."""
+        return {}
+
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that change with the images and their captions."""
+        return digest_of(self.train_records.digest(), self.test_records.digest())
+
+
+def tag_labels(records: CaptionRecords) -> Tensor:
+    """Return the tags of the images as (N, C) float32 of zeros and ones; C is 0 where there are none."""
+    labels = torch.zeros(len(records), len(records.tag_names))
+    for row, tags in enumerate(records.tags or ()):
+        labels[row, sorted(tags)] = 1
+    return labels

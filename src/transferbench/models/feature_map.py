@@ -1,0 +1,67 @@
+"""The last feature map of a network, before it is pooled: what caption supervision and dense teachers look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from transferbench.errors import UserError
+
+TRUNK = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4")
+"""torchvision's ResNets up to the last map."""
+
+
+def feature_map(net: Any, images: Tensor) -> Tensor:
+    """Return the map (B, C, h, w) of normalised ``images`` (B, 3, H, W).
+
+    Knows this package's small ResNet, torchvision's ResNets and all its networks with ``features`` (VGG, ConvNeXt,
+    DenseNet, ...), and timm's, whose transformers' patch tokens are laid out as the grid they came from.
+
+    Raises:
+        UserError: for a network of another kind.
+    """
+    found: Tensor
+    if hasattr(net, "forward_features"):
+        return _of_timm(net, images)
+    if all(hasattr(net, name) for name in ("stem", "stages")):
+        found = net.stages(net.stem(images))
+        return found
+    if all(hasattr(net, name) for name in TRUNK):
+        found = images
+        for name in TRUNK:
+            found = getattr(net, name)(found)
+        return found
+    if isinstance(getattr(net, "features", None), nn.Module):
+        found = net.features(images)
+        return found
+    raise UserError(
+        f"model: {type(net).__name__} has no feature map that is known here; choose a ResNet, VGG or timm's"
+    )
+
+
+def _of_timm(net: Any, images: Tensor) -> Tensor:
+    found: Tensor = net.forward_features(images)
+    if found.ndim == 4:
+        return found.permute(0, 3, 1, 2) if getattr(net, "output_fmt", "NCHW") == "NHWC" else found
+    if found.ndim != 3 or not hasattr(net, "patch_embed"):
+        raise UserError(f"model: timm's {type(net).__name__} gives no feature map; choose a convolutional one or a ViT")
+    patch = net.patch_embed.patch_size
+    height, width = -(-images.shape[-2] // patch[0]), -(-images.shape[-1] // patch[1])
+    tokens = found[:, getattr(net, "num_prefix_tokens", 0) :]
+    if tokens.shape[1] != height * width:
+        raise UserError(f"model: {tokens.shape[1]} tokens are no grid of {height} x {width} patches")
+    return tokens.transpose(1, 2).unflatten(2, (height, width))
+
+
+@torch.no_grad()
+def map_width(net: nn.Module, side: int) -> int:
+    """Return the number of channels of ``net``'s map, found with a picture of ``side`` pixels."""
+    training = net.training
+    parameter = next(net.parameters())
+    try:
+        picture = torch.zeros(1, 3, side, side, dtype=parameter.dtype, device=parameter.device)
+        return feature_map(net.eval(), picture).shape[1]
+    finally:
+        net.train(training)

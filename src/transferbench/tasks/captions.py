@@ -1,0 +1,144 @@
+"""Pretraining of a backbone from images and their captions: one task for every head that learns from text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.checkpoint import checkpoint
+
+from transferbench.errors import UserError
+from transferbench.optim.groups import rated_groups
+from transferbench.optim.schedule import warmup_cosine_squared
+from transferbench.tasks.examination import Examined, examine
+from transferbench.tasks.pretraining import Pretraining
+from transferbench.text.batch import CaptionBatch
+
+Batch: TypeAlias = tuple[list[Tensor], CaptionBatch]
+VALIDATION_SEED = 0
+
+
+class Head(Protocol):
+    """What this task needs of a head: losses by name, whose sum is minimised."""
+
+    def __call__(self, maps: Tensor, text: CaptionBatch) -> dict[str, Tensor]:
+        """Return scalar losses of maps ``(B, C, h, w)`` and their captions."""
+
+
+class Captions(Pretraining):
+    """Train a backbone through a head that reads captions (ICMLM, VirTex, CLIP, tag prediction).
+
+    Batches are ``(crops, text)``: one crop an image, uint8 ``(B, 3, H, W)`` in a list, and a ``CaptionBatch``.
+
+    Args:
+        backbone: images to maps, ``feature_map``, and to features that are the mean of that map.
+        head: maps and captions to losses.
+        optimizer: makes the optimiser, called with parameter groups and ``lr=``.
+        lr: peak learning rate of the backbone; not scaled with the batch.
+        head_lr: peak learning rate of everything else.
+        weight_decay: of all parameters whose name does not match ``no_decay``.
+        no_decay: a regular expression, matched at the start of ``backbone.<name>`` and ``head.<name>``.
+        warmup_epochs: of linear warm-up from 0; fractions count.
+        micro_batch: images that the backbone sees at a time in a step; the others' activations are computed again when
+            the gradient needs them, so that memory does not grow with the batch (gradient caching,
+            arXiv:2101.06983). None for all at once.
+        channels_last: memory format of images and convolutions.
+
+    Raises:
+        UserError: the backbone's features are not those of its map, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        head: Any,
+        optimizer: Callable[..., Optimizer],
+        lr: float = 0.2,
+        head_lr: float = 0.001,
+        weight_decay: float = 1e-4,
+        no_decay: str = r".*(norm.*|bias)$",
+        warmup_epochs: float = 0.0,
+        micro_batch: int | None = None,
+        channels_last: bool = True,
+    ) -> None:
+        super().__init__(backbone, channels_last, warmup_epochs)
+        if backbone.map_width != backbone.width:
+            raise UserError(
+                f"model: the map has {backbone.map_width} channels and the features are {backbone.width} numbers; "
+                "captions train a network that pools its map: for torchvision's VGG say model.trunk=true"
+            )
+        if micro_batch is not None and micro_batch < 1:
+            raise UserError(f"task.micro_batch={micro_batch}: expected 1 or more, or null")
+        self.head = head
+        self.optimizer, self.lr, self.head_lr = optimizer, lr, head_lr
+        self.weight_decay, self.no_decay, self.micro_batch = weight_decay, no_decay, micro_batch
+
+    def parts(self) -> list[nn.Module]:
+        """Return the networks that a step calls, each by itself."""
+        return [self.backbone, self.head]
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Return feature maps ``(B, C, h, w)`` of images ``(B, 3, H, W)``."""
+        images = images.contiguous(memory_format=self.layout)
+        net: Any = self.backbone
+        if self.micro_batch is None or not torch.is_grad_enabled():
+            found: Tensor = net.feature_map(images)
+            return found
+        pieces = images.split(self.micro_batch)
+        return torch.cat([checkpoint(net.feature_map, piece, use_reentrant=False) for piece in pieces])
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Return the sum of the head's losses."""
+        crops, text = batch
+        losses = self.head(self.maps(crops[0]), text)
+        loss = torch.stack(list(losses.values())).sum()
+        self.watch(loss)
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        self.log_dict({"train/loss": loss.detach(), "train/lr": self.current_lr()})
+        if hasattr(self.head, "logit_scale"):
+            self.log("train/logit_scale", self.head.logit_scale.detach().exp())
+        return loss
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Keep a head's temperature in its range, after the optimiser's step."""
+        if hasattr(self.head, "clamp_scale"):
+            self.head.clamp_scale()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Average the losses over the held-out images; what is random in them is the same every time."""
+        crops, text = batch
+        known = text.indices >= 0
+        if not known.any():
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(VALIDATION_SEED + index)
+            losses = self.head(self.maps(crops[0][known]), CaptionBatch(*(field[known] for field in text)))
+        losses["loss"] = torch.stack(list(losses.values())).sum()
+        named = {f"val/{name}": value for name, value in losses.items()}
+        self.log_dict(named, batch_size=int(known.sum()), sync_dist=self.trainer.world_size > 1)
+
+    def rates(self, steps: int, warmup_steps: int) -> NDArray[np.float64]:
+        """Return the factors of the learning rates: linear warm-up from 0, then a squared cosine."""
+        return warmup_cosine_squared(steps, warmup_steps)
+
+    def optimiser(self) -> Optimizer:
+        """Return the optimiser over backbone and head."""
+        parts: Mapping[str, nn.Module] = {"backbone": self.backbone, "head": self.head}
+        rates = {"backbone": self.lr, "head": self.head_lr}
+        groups = rated_groups(parts, rates, self.weight_decay, self.no_decay)
+        return self.optimizer(groups, lr=self.lr)
+
+    def on_fit_start(self) -> None:
+        """Refuse a language model that reads other tokens than the captions are made of."""
+        language = getattr(self.head, "language", None)
+        if hasattr(language, "check_tokeniser"):
+            language.check_tokeniser(self.trainer.datamodule.tokeniser.digest())  # type: ignore[attr-defined,union-attr]
+
+    def examine(self, data: Any, seed: int, device: Literal["cpu", "cuda"] | str) -> Examined:
+        """Measure on the held-out captions of ``data`` what the head can do (``tasks.examination``)."""
+        return examine(self, data, seed, device)

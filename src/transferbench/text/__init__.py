@@ -1,0 +1,1 @@
+"""Captions as data: words, tokens, concepts, masks, decoding and caption metrics."""
