@@ -21,6 +21,7 @@ TASKS = {  # experiment -> task
     f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0] for f in (CONF / "experiment").glob("*.yaml")
 }
 NEEDS = {name: ["needs.model=/x"] for name, task in TASKS.items() if task == "frozen"}
+NEEDS |= {name: ["++needs.language=/x"] for name, task in TASKS.items() if task == "captions"}
 FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group that go with it
     "supervised": {
         "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
@@ -42,6 +43,13 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
         "scale": ["transfer_world", "transfer_paper"],
         "transfer": ["levels", "trex", "cog", "fewshot"],
     },
+    "captions": {
+        "data": ["world_captions", "coco_captions data.root=/x"],
+        "model": ["resnet_small", "resnet_small_map", "resnet50", "torchvision model.name=vgg16 model.trunk=true"],
+        "head": ["icmlm_tp", "icmlm_tfm", "icmlm_attfc"],
+        "scale": ["captions_world", "captions_sweep", "captions_paper"],
+    },
+    "language": {"data": ["world_texts"], "scale": ["language_world"]},
     "compare": {},  # jobs bring what they work on
     "cog_levels": {},
     "zoo": {},

@@ -139,12 +139,30 @@ def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def hints_of(target: Any) -> dict[str, Any]:
     """Return the resolved type hints of a callable's arguments, none where they cannot be resolved."""
-    inherits = dataclasses.is_dataclass(target)  # its __init__ has names of the modules of all its bases
-    function = target if inherits or not inspect.isclass(target) else target.__init__
+    if not inspect.isclass(target) or dataclasses.is_dataclass(target):
+        return _resolved(target)  # the __init__ of a dataclass has names of the modules of all its bases
+    hints: dict[str, Any] = {}
+    for owner in target.__mro__:
+        if (function := vars(owner).get("__init__")) is None:
+            continue
+        hints = _resolved(function) | hints
+        if inspect.Parameter.VAR_KEYWORD not in {p.kind for p in _parameters(function)}:
+            break  # it takes nothing that it hands on to its base
+    return hints
+
+
+def _resolved(function: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
     except (NameError, TypeError, AttributeError):
         return {}
+
+
+def _parameters(function: Any) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return []
 
 
 def fits(value: Any, hint: Any) -> bool:

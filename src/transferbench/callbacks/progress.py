@@ -86,5 +86,5 @@ class Progress(ProgressBar):
 
 
 def batch_length(batch: Any) -> int:
-    """Return the number of images of a ``(crops, labels)`` batch."""
-    return len(batch[-1])
+    """Return the number of images of a ``(crops, labels)`` or ``(crops, captions)`` batch."""
+    return len(getattr(batch[-1], "indices", batch[-1]))

@@ -52,10 +52,19 @@ class PairedCaptions(CaptionData):
         return select(records, np.sort(order[held:])), select(records, np.sort(order[:held]))
 
 
-def coco_captions(root: str, train: str = "train", test: str | None = "val", **options: Any) -> PairedCaptions:
-    """Return the captioned images of COCO (``data.coco.read_coco``); ``train`` and ``test`` name its splits."""
-    held = None if test is None else functools.partial(read_coco, root, test)
-    return PairedCaptions("coco_captions", functools.partial(read_coco, root, train), held, **options)
+class CocoCaptions(PairedCaptions):
+    """The captioned images of COCO (``data.coco.read_coco``).
+
+    Args:
+        root: the folder of the data set.
+        train_split: the split to train on.
+        test_split: the held-out split; None holds out a share of the other.
+        **options: those of ``CaptionData``.
+    """
+
+    def __init__(self, root: str, train_split: str = "train", test_split: str | None = "val", **options: Any) -> None:
+        test = None if test_split is None else functools.partial(read_coco, root, test_split)
+        super().__init__("coco_captions", functools.partial(read_coco, root, train_split), test, **options)
 
 
 def select(records: CaptionRecords, indices: Any) -> CaptionRecords:

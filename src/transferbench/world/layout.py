@@ -1,4 +1,4 @@
-"""Where the objects of a crowd stand: sizes and places at which the camera sees each of them, none hidden by another."""
+"""Where the objects of a crowd stand: sizes and places at which the camera sees each of them, none being hidden."""
 
 from __future__ import annotations
 

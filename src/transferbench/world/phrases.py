@@ -22,14 +22,7 @@ PREPOSITIONS: Mapping[str, tuple[str, ...]] = {
     "above": ("above",),
     "below": ("below",),
 }
-OF_IT = {
-    "left": "to the left of it",
-    "right": "to the right of it",
-    "front": "in front of it",
-    "behind": "behind it",
-    "above": "above it",
-    "below": "below it",
-}
+OF_IT = {word: f"{forms[0]} it" for word, forms in PREPOSITIONS.items()}
 PICTURES = ("picture", "photo", "image")
 THIRDS = (0.33, 0.67)  # of the picture's width: its left and its right side lie beyond
 TRIES = 60  # patterns drawn for one caption that is not there yet

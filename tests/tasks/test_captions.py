@@ -1,0 +1,238 @@
+"""Learning from captions on a small tree in COCO's format, with every head."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import Trainer
+from torch.optim import SGD, AdamW
+
+from transferbench.data.multicrop import MultiCrop
+from transferbench.data.paired_captions import CocoCaptions
+from transferbench.errors import UserError
+from transferbench.heads.icmlm import icmlm_attfc, icmlm_tfm
+from transferbench.heads.tags import tag_head
+from transferbench.models.backbone import resnet_small, torchvision_backbone
+from transferbench.models.language import MaskedLanguageModel
+from transferbench.optim.lookahead import Lookahead
+from transferbench.tasks.captions import Captions
+from transferbench.tasks.hidden_words import coverage, hide_all
+from transferbench.tasks.language import LanguageModelling
+
+FILE = Path(__file__).resolve().parents[1] / "data" / "caption_tree.py"
+HEADS = ("tp", "tfm", "attfc")
+SIZE, LENGTH = 40, 48
+
+
+def written(root: Path) -> Path:
+    spec = importlib.util.spec_from_file_location("caption_tree", FILE)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module.write_coco(root)
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return written(tmp_path_factory.mktemp("coco") / "tree")
+
+
+@pytest.fixture(scope="module")
+def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wordnet")
+    words = {"noun": "ball box left", "adj": "blue red", "verb": "stand"}
+    for name, lemmas in words.items():
+        (folder / f"index.{name}").write_text(
+            "".join(f"{lemma} {name[0]} 1 0 1 0 00000001\n" for lemma in lemmas.split())
+        )
+    return folder
+
+
+def data_of(tree: Path, lexicon: Path, **options: Any) -> CocoCaptions:
+    crops = MultiCrop({"global": {"count": 1, "size": 32, "scale": [0.5, 1.0]}})
+    sizes = {"batch_size": 4, "eval_resize": 32, "eval_size": 32, "workers": 0}
+    text = {"vocabulary": SIZE, "length": LENGTH, "wordnet": str(lexicon)}
+    return CocoCaptions(str(tree), crops=crops, **{**sizes, **text, **options})
+
+
+def head_of(kind: str, classes: int) -> torch.nn.Module:
+    torch.manual_seed(0)
+    language = MaskedLanguageModel(SIZE, 16, 1, 2, LENGTH)
+    if kind == "tfm":
+        return icmlm_tfm(width=64, classes=classes, language=language, heads=2, visual_positions=(2, 2))
+    if kind == "attfc":
+        return icmlm_attfc(width=64, classes=classes, language=language, common=32)
+    return tag_head(width=64, classes=classes)
+
+
+def task_of(kind: str, classes: int, **options: Any) -> Captions:
+    torch.manual_seed(0)
+    backbone = resnet_small(8, last_stride=1)
+    return Captions(backbone, head_of(kind, classes), AdamW, lr=3e-3, head_lr=3e-3, **options)
+
+
+def trainer_of(folder: Path, **options: Any) -> Trainer:
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return Trainer(accelerator="cpu", default_root_dir=folder, use_distributed_sampler=False, **quiet, **options)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_two_steps_and_the_examination(kind: str, tree: Path, lexicon: Path, tmp_path: Path) -> None:
+    data = data_of(tree, lexicon)
+    data.setup()
+    task = task_of(kind, len(data.classes))
+    trainer = trainer_of(tmp_path, max_steps=2)
+    trainer.fit(task, datamodule=data)
+    assert all(torch.isfinite(value).all() for value in task.state_dict().values())
+    assert torch.isfinite(trainer.callback_metrics["val/loss"])
+    task.train()
+    examined = task.examine(data, 0, "cpu")
+    assert task.training
+    if kind != "tp":
+        found = examined.metrics
+        assert {"captions/masked_top1", "captions/masked_top1_blind", "captions/pointing"} <= set(found)
+        assert 0 < found["captions/pointing_chance"] < 1
+        assert found["captions/masked_count"] == sum(
+            data.vocabulary.tags[i] == "noun" for text in every_word(data) for i in text if i >= 0
+        )
+
+
+def every_word(data: CocoCaptions) -> list[list[int]]:
+    """The concepts of every held-out caption, word by word."""
+    from transferbench.text.words import split_words
+
+    return [data.vocabulary.find(split_words(text)) for captions in data.test_records.captions for text in captions]
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_the_loss_falls_on_one_repeated_batch(kind: str, tree: Path, lexicon: Path) -> None:
+    data = data_of(tree, lexicon)
+    data.setup()
+    torch.manual_seed(1)
+    task = task_of(kind, len(data.classes))
+    crops, text = next(iter(data.train_dataloader()))
+    optimizer = task.optimiser()
+    losses = []
+    for _ in range(30):
+        loss = torch.stack(list(task.head(task.maps(crops[0]), text).values())).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.7 * losses[0]
+
+
+def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(tree: Path, lexicon: Path) -> None:
+    data = data_of(tree, lexicon)
+    data.setup()
+    task = task_of("tfm", len(data.classes))
+    crops, text = next(iter(data.train_dataloader()))
+    task.head(task.maps(crops[0]), text)["blind"].backward()
+    assert all(parameter.grad is None for parameter in task.backbone.parameters())
+    assert all(parameter.grad is None for parameter in task.head.language.parameters())
+    assert not any(parameter.requires_grad for parameter in task.head.language.parameters())
+
+
+def test_micro_batches_give_the_same_gradient(tree: Path, lexicon: Path) -> None:
+    data = data_of(tree, lexicon)
+    data.setup()
+    crops, text = next(iter(data.train_dataloader()))
+    grads = []
+    for micro in (None, 3):
+        task = task_of("tp", len(data.classes), micro_batch=micro).eval()
+        torch.stack(list(task.head(task.maps(crops[0]), text).values())).sum().backward()
+        grads.append(torch.cat([p.grad.flatten() for p in task.parameters() if p.grad is not None]))
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
+
+
+def test_lookahead_is_an_optimiser_of_the_task(tree: Path, lexicon: Path, tmp_path: Path) -> None:
+    data = data_of(tree, lexicon)
+    data.setup()
+    task = task_of("tp", len(data.classes))
+    task.optimizer = functools.partial(Lookahead, inner=functools.partial(SGD, momentum=0.9), interval=2)
+    trainer_of(tmp_path, max_steps=2).fit(task, datamodule=data)
+    assert all(torch.isfinite(value).all() for value in task.state_dict().values())
+
+
+def test_a_language_model_learns_the_captions_and_is_bound_to_their_tokeniser(
+    tree: Path, lexicon: Path, tmp_path: Path
+) -> None:
+    data = data_of(tree, lexicon, images=False)
+    data.setup()
+    torch.manual_seed(0)
+    model = MaskedLanguageModel(SIZE, 16, 1, 2, LENGTH, dropout=0.0)
+    task = LanguageModelling(model, optimizer=AdamW, lr=1e-2, warmup_epochs=0)
+    trainer = trainer_of(tmp_path, max_epochs=80)
+    trainer.fit(task, datamodule=data)
+    assert trainer.callback_metrics["val/loss"] < 0.7 * np.log(SIZE)
+    model.check_tokeniser(data.tokeniser.digest())
+    with pytest.raises(UserError, match="another tokeniser"):
+        model.check_tokeniser("0" * 64)
+
+
+def test_a_network_that_does_not_pool_its_map_is_refused() -> None:
+    with pytest.raises(UserError, match="trunk"):
+        Captions(torchvision_backbone("vgg11"), tag_head(width=512, classes=2), AdamW)
+
+
+def test_crops_of_several_views_are_refused(tree: Path, lexicon: Path) -> None:
+    several = MultiCrop({"global": {"count": 2, "size": 32, "scale": [0.5, 1.0]}})
+    with pytest.raises(UserError, match="crops=caption"):
+        CocoCaptions(str(tree), crops=several, batch_size=4, eval_resize=32, eval_size=32, wordnet=str(lexicon))
+
+
+def test_a_mirrored_crop_mirrors_its_caption(tree: Path, lexicon: Path) -> None:
+    data = data_of(tree, lexicon)
+    data.crops = MultiCrop(
+        {"global": {"count": 1, "size": 48, "scale": [1, 1], "ratio": [1, 1], "flip": 1.0, "jitter": 0}}
+    )
+    data.setup()
+    seen = set()
+    for seed in range(40):
+        _, row = data.training_set()[(0, seed)]
+        caption = data.tokeniser.decode([t for t in row.tokens.tolist() if t > 2])
+        if " of a " in caption:
+            seen.add("left" not in caption)
+    assert seen == {True}
+
+
+def test_clusters_as_labels(tree: Path, lexicon: Path) -> None:
+    data = data_of(tree, lexicon, labels="clusters", concepts=3)
+    data.setup()
+    _, row = data.training_set()[(0, 0)]
+    assert row.labels.shape == (3,)
+    assert float(row.labels.sum()) == pytest.approx(1)
+
+
+def test_coverage_against_boxes_counted_by_hand() -> None:
+    class Box:
+        left, top, right, bottom = 16.0, 0.0, 48.0, 16.0
+
+    assert coverage([Box], (64, 32), (2, 2)).tolist() == [[1, 1], [0, 0]]
+    assert coverage([Box], (48, 48), (3, 3)).tolist() == [[0, 1, 1], [0, 0, 0], [0, 0, 0]]
+
+
+def test_hidden_words_are_every_concept_of_every_caption(tree: Path, lexicon: Path) -> None:
+    data = data_of(tree, lexicon)
+    data.setup()
+    task = task_of("attfc", len(data.classes)).eval()
+    from transferbench.tasks.examination import held_out
+
+    with torch.inference_mode():
+        held = held_out(task, data, "cpu")
+        hidden = hide_all(task.head, data, held, "cpu")
+    assert sorted(hidden.target.tolist()) == sorted(i for text in every_word(data) for i in text if i >= 0)
+    np.testing.assert_allclose(hidden.attention.sum((1, 2)), 1, rtol=1e-5)
