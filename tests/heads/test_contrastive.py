@@ -136,7 +136,7 @@ def test_the_loss_of_a_head(pool: str, three: CaptionBatch) -> None:
     maps = torch.randn(3, 6, 2, 3)
     settings = {"width": 6, "classes": 20, "text": encoder(), "pool": pool, "pool_grid": (2, 3), "pool_heads": 2}
     clip, siglip = clip_head(**settings), siglip_head(**settings)
-    assert float(clip.logit_scale) == pytest.approx(2.659260, abs=1e-6) and clip.logit_bias is None
+    assert clip.logit_scale.item() == pytest.approx(2.659260, abs=1e-6) and clip.logit_bias is None
     assert float(siglip.logit_scale) == pytest.approx(math.log(10)) and float(siglip.logit_bias) == -10
     images, texts = clip.embed_images(maps), clip.embed_text(three.tokens)
     torch.testing.assert_close(clip(maps, three)["contrastive"], clip_loss(images, texts, 1 / 0.07))

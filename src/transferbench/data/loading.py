@@ -148,6 +148,12 @@ def collate(samples: list[Sample]) -> Batch | Failure:
     return crops, labels
 
 
+def which_images(labels: Any) -> Tensor:
+    """Return the labels, or the images' indices of captions, (B,): negative where there is no image."""
+    found: Tensor = getattr(labels, "indices", labels)
+    return found
+
+
 class CropLoader(DataLoader[Sample]):
     """A ``DataLoader`` of batches ``(crops, labels)`` that raises a worker's failure as a ``UserError``.
 
@@ -182,7 +188,7 @@ class CropLoader(DataLoader[Sample]):
             if isinstance(batch, Failure):
                 self._give_up(batches, batch.message)
             crops, labels = batch
-            seen_any = seen_any or bool((getattr(labels, "indices", labels) >= 0).any())
+            seen_any = seen_any or bool((which_images(labels) >= 0).any())
             if count == last:
                 self.unreadable.report()
                 if not seen_any:

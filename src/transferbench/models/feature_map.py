@@ -52,7 +52,7 @@ def _of_timm(net: Any, images: Tensor) -> Tensor:
     tokens = found[:, getattr(net, "num_prefix_tokens", 0) :]
     if tokens.shape[1] != height * width:
         raise UserError(f"model: {tokens.shape[1]} tokens are no grid of {height} x {width} patches")
-    return tokens.transpose(1, 2).unflatten(2, (height, width))
+    return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
 
 
 @torch.no_grad()

@@ -59,7 +59,7 @@ class Lookahead(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Make one step of the wrapped optimiser, and the slow weights' after every ``interval``-th."""
-        loss = self.inner.step(closure)  # type: ignore[arg-type]
+        loss = self.inner.step(closure)
         self.steps += 1
         if self.steps % self.interval == 0:
             fast = self._parameters()

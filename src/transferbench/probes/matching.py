@@ -27,4 +27,5 @@ def class_columns(prompts: Tensor, classes: int) -> Tensor:
 
     The prompts of a class are averaged, then normalised again: the ensemble stands in the space of embeddings.
     """
-    return F.normalize(F.normalize(prompts, dim=1).unflatten(0, (classes, -1)).mean(1), dim=1).T
+    each = F.normalize(prompts, dim=1).reshape(classes, -1, prompts.shape[1])
+    return F.normalize(each.mean(1), dim=1).T

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from transferbench.report.facts import HiddenWord, Picture, Written
 from transferbench.report.markup import element, escaped, picture, section, table
@@ -16,7 +17,7 @@ ROWS = (("noun", ""), ("adjective", "_adjective"), ("verb", "_verb"))
 RETRIEVAL = (("captions of an image", "image_to_text"), ("images of a caption", "text_to_image"))
 
 
-def overlay(image: Picture, attention: np.ndarray) -> Picture:  # type: ignore[type-arg]
+def overlay(image: Picture, attention: NDArray[np.float32]) -> Picture:
     """Return ``image`` (H, W, 3), enlarged, bright where ``attention`` (h, w) is high and dim where it is low."""
     times = -(-SIDE // min(image.shape[:2]))
     large = image.repeat(times, 0).repeat(times, 1).astype(np.float32)
@@ -25,7 +26,8 @@ def overlay(image: Picture, attention: np.ndarray) -> Picture:  # type: ignore[t
     strength = (attention / max(float(attention.max()), 1e-9))[rows][:, columns, None]
     glow = np.array([255.0, 196.0, 0.0], np.float32)
     shown = large * (0.25 + 0.75 * strength) * (1 - 0.25 * strength) + glow * 0.25 * strength
-    return np.clip(shown, 0, 255).astype(np.uint8)
+    bright: Picture = np.clip(shown, 0, 255).astype(np.uint8)
+    return bright
 
 
 def enlarged(image: Picture) -> Picture:

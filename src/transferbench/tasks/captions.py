@@ -89,7 +89,7 @@ class Captions(Pretraining):
         if self.micro_batch is None or not torch.is_grad_enabled():
             found: Tensor = net.feature_map(images)
             return found
-        pieces = images.split(self.micro_batch)
+        pieces = torch.split(images, self.micro_batch)
         return torch.cat([checkpoint(net.feature_map, piece, use_reentrant=False) for piece in pieces])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:

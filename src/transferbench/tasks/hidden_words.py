@@ -72,7 +72,7 @@ def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden:
         tokens, words, concepts = (torch.stack([e[i] for e in encoded]) for i in range(3))
         masked = mask_every_word(tokens, words, concepts, data.tokeniser.mask)
         source = np.array([at for at, _ in part])[masked.row.numpy()]
-        for piece in torch.arange(len(source)).split(4 * BATCH):
+        for piece in torch.split(torch.arange(len(source)), 4 * BATCH):
             found.append(_guess(head, held.maps, masked, piece, source, device))
             found[-1]["caption"] = [part[int(row)][1] for row in masked.row[piece]]
     return Hidden(**{key: _joined([one[key] for one in found]) for key in found[0]}) if found else _nothing()
@@ -167,7 +167,8 @@ def coverage(boxes: Sequence[Any], size: tuple[int, int], grid: tuple[int, ...])
         rows = (y + top >= box.top) & (y + top < box.bottom)
         columns = (x + left >= box.left) & (x + left < box.right)
         inside |= rows[:, None] & columns[None]
-    return inside.reshape(grid[0], fine, grid[1], fine).mean((1, 3)).astype(np.float32)
+    share: NDArray[np.float32] = inside.reshape(grid[0], fine, grid[1], fine).mean((1, 3)).astype(np.float32)
+    return share
 
 
 def shown_words(hidden: Hidden, kinds: NDArray[np.str_], data: Any, held: HeldOut) -> list[HiddenWord]:
