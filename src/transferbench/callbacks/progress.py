@@ -87,4 +87,5 @@ class Progress(ProgressBar):
 
 def batch_length(batch: Any) -> int:
     """Return the number of images of a ``(crops, labels)`` or ``(crops, captions)`` batch."""
-    return len(getattr(batch[-1], "indices", batch[-1]))
+    last = batch[-1]
+    return len(last.indices if hasattr(last, "_fields") else last)

@@ -150,7 +150,7 @@ def collate(samples: list[Sample]) -> Batch | Failure:
 
 def which_images(labels: Any) -> Tensor:
     """Return the labels, or the images' indices of captions, (B,): negative where there is no image."""
-    found: Tensor = getattr(labels, "indices", labels)
+    found: Tensor = labels if isinstance(labels, Tensor) else labels.indices
     return found
 
 

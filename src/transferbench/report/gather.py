@@ -36,8 +36,10 @@ def gather(
     ``sets`` are all that were evaluated on, those that the transfer protocol adds included.
     """
     draw: Any = getattr(data, "draw", None)
-    classes, readable = ((), ()) if data is None else (data.classes, data.class_names)
-    names = data.world.names if draw is not None else dict(zip(classes, readable))
+    if draw is not None:
+        names = data.world.names
+    else:
+        names = {} if data is None else dict(zip(data.classes, data.class_names))
     found = () if result is None else result.neighbours
     means = () if draw is None else draw.mean_similarity()
     return Shown(
