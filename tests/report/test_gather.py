@@ -40,16 +40,20 @@ def world(*classes: str) -> Any:
 
 
 def test_what_a_run_can_tell(sets: dict[str, Any], result: Any) -> None:
-    found = gather(world("n1", "n2"), sets, result)
+    found = gather(world("n1", "n2"), sets, result, trained=("n1", "n2"))
     assert found.test_counts == {"seen": 5, "level_1": 6, "pets": 7}
     assert found.concepts == {"seen": ["dog", "fox"], "level_1": ["owl", "hen"], "pets": ["cat", "hen"]}
     assert found.trained == {"seen": 2, "level_1": 0, "pets": 0}
     assert found.similarity == {"level_1": 0.75} and found.ties_at_cuts == 2
-    assert gather(world("n1", "n2", "n3", "n4"), sets, result).trained == {"seen": 2, "level_1": 2, "pets": 1}
+    assert gather(world("n1", "n2", "n3", "n4"), sets, result, trained=("n1", "n2", "n3", "n4")).trained == {
+        "seen": 2,
+        "level_1": 2,
+        "pets": 1,
+    }
 
 
 def test_neighbours_are_thumbnails(sets: dict[str, Any], result: Any) -> None:
-    (one,) = gather(world("n1", "n2"), sets, result).neighbours
+    (one,) = gather(world("n1", "n2"), sets, result, trained=("n1", "n2")).neighbours
     assert (one.label, one.set_name) == ("owl", "level_1")
     assert [(label, same) for _, label, same in one.neighbours] == [("hen", False), ("owl", True)]
     assert all(p.shape == (THUMBNAIL // 2, THUMBNAIL, 3) for p in (one.query, one.neighbours[0][0]))
