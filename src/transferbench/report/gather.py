@@ -36,10 +36,11 @@ def gather(
     ``sets`` are all that were evaluated on, those that the transfer protocol adds included.
     """
     draw: Any = getattr(data, "draw", None)
+    names: Mapping[str, str] = {}
     if draw is not None:
         names = data.world.names
-    else:
-        names = {} if data is None else dict(zip(data.classes, data.class_names))
+    elif data is not None:
+        names = dict(zip(data.classes, data.class_names))
     found = () if result is None else result.neighbours
     means = () if draw is None else draw.mean_similarity()
     return Shown(
