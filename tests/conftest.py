@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported, as the command line does
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from PIL import Image
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -97,3 +101,28 @@ def launch(photos: Path, own_cache: None) -> Callable[..., int]:
         return cli.command(["transferbench", *words])
 
     return launched
+
+
+def _rank(number: int, port: int, place: Path, found_by: Callable[[int], Any]) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=number)
+    torch.save(found_by(number), place / f"{number}.pt")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[int], Any]], list[Any]]:
+    """Call a function with its rank in each of two processes of a gloo group, and return what both return."""
+
+    def called(found_by: Callable[[int], Any]) -> list[Any]:
+        place = tmp_path_factory.mktemp("ranks")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # a forked process would wait for its parent's threads for ever
+        mp.start_processes(_rank, args=(port, place, found_by), nprocs=2, start_method="fork")
+        torch.set_num_threads(threads)
+        return [torch.load(place / f"{number}.pt", weights_only=True) for number in (0, 1)]
+
+    return called

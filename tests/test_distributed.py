@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from transferbench.distributed import gather, is_main, rank, world_size
 
@@ -20,9 +19,7 @@ def test_without_a_process_group_everything_stays() -> None:
     assert (rank(), world_size(), is_main()) == (0, 1, True)
 
 
-def _rank(number: int, port: int, place: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=number)
+def _found(number: int) -> dict[str, Any]:
     length = 2 + number  # the last batches of two ranks need not be equally long
     gathered, labels = gather(torch.full((length, 2), float(number)), torch.arange(length))
     found = {"features": gathered, "labels": labels, "main": is_main()}
@@ -30,17 +27,13 @@ def _rank(number: int, port: int, place: str) -> None:
     exchange = dist.all_gather
     dist.all_gather = lambda pieces, mine: (asked.append(mine.numel()), exchange(pieces, mine))
     (found["equal"],) = gather(torch.full((2, 3), float(number)), equal=True)
-    torch.save({**found, "asked": asked}, Path(place) / f"{number}.pt")
-    dist.destroy_process_group()
+    return {**found, "asked": asked}
 
 
-def test_two_ranks_of_unequal_length_are_gathered_in_their_order(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    mp.start_processes(_rank, args=(port, str(tmp_path)), nprocs=2, start_method="fork")
-    for number in (0, 1):
-        found = torch.load(tmp_path / f"{number}.pt", weights_only=True)
+def test_two_ranks_of_unequal_length_are_gathered_in_their_order(
+    two_ranks: Callable[..., list[dict[str, Any]]],
+) -> None:
+    for number, found in enumerate(two_ranks(_found)):
         assert found["features"][:, 0].tolist() == [0, 0, 1, 1, 1]
         assert found["labels"].tolist() == [0, 1, 0, 1, 2]
         assert found["equal"].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2

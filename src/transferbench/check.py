@@ -121,12 +121,13 @@ def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
         return
     name = f"{node['_target_']}"
     try:
-        accepted = inspect.signature(target).parameters
+        signatures = [inspect.signature(one).parameters for one in handed_to(target)]
     except (TypeError, ValueError):
         yield f"{path}._target_: the arguments of {node['_target_']} cannot be read; name a class or function in Python"
         return
     hints = hints_of(target)
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    accepted = {key for signature in signatures for key in signature if key != "self"}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in signatures[-1].values())
     given = {str(key): value for key, value in node.items() if key not in {"_target_", "_partial_"}}
     for key, value in given.items():
         if key not in accepted and not open_ended:
@@ -137,32 +138,32 @@ def _target_problems(node: Mapping[str, Any], path: str) -> Iterator[str]:
         yield from _unfilled(node, path, ())
 
 
+def handed_to(target: Any) -> list[Any]:
+    """Return the callables whose arguments ``target`` takes: itself, or a class's constructor and, as long as each of
+    them hands further keywords on (``**options``), those of its bases.
+    """
+    if not inspect.isclass(target):
+        return [target]
+    own = [vars(owner)["__init__"] for owner in target.__mro__ if "__init__" in vars(owner)]
+    if dataclasses.is_dataclass(target) or not all(map(inspect.isfunction, own[:1])):
+        return [target]
+    found = []
+    for constructor in filter(inspect.isfunction, own):
+        found.append(constructor)
+        if not constructor.__code__.co_flags & inspect.CO_VARKEYWORDS:
+            break
+    return found
+
+
 def hints_of(target: Any) -> dict[str, Any]:
     """Return the resolved type hints of a callable's arguments, none where they cannot be resolved."""
-    if not inspect.isclass(target) or dataclasses.is_dataclass(target):
-        return _resolved(target)  # the __init__ of a dataclass has names of the modules of all its bases
     hints: dict[str, Any] = {}
-    for owner in target.__mro__:
-        if (function := vars(owner).get("__init__")) is None:
+    for function in handed_to(target):  # the class itself where it is a dataclass: its bases' names are resolved there
+        try:
+            hints = typing.get_type_hints(function) | hints
+        except (NameError, TypeError, AttributeError):
             continue
-        hints = _resolved(function) | hints
-        if inspect.Parameter.VAR_KEYWORD not in {p.kind for p in _parameters(function)}:
-            break  # it takes nothing that it hands on to its base
     return hints
-
-
-def _resolved(function: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError):
-        return {}
-
-
-def _parameters(function: Any) -> list[inspect.Parameter]:
-    try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):
-        return []
 
 
 def fits(value: Any, hint: Any) -> bool:

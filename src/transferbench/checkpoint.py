@@ -69,22 +69,20 @@ def build_parts(config: Mapping[str, Any], classes: int, allowed: Sequence[str] 
 
 def snapshot(config: Mapping[str, Any], classes: Sequence[str], class_names: Sequence[str]) -> dict[str, Any]:
     """Return what every checkpoint carries so that it can be opened again: plain containers only."""
-    kept = {**config, "model": architecture(config["model"])} if config.get("model") else dict(config)
-    if config.get("head"):
-        kept["head"] = standing_alone(config["head"])
+    kept = {**config, **{part: standing_alone(config[part]) for part in ("model", "head") if config.get(part)}}
     facts = {"config": kept, "classes": list(classes), "class_names": list(class_names)}
     return {"version": transferbench.__version__, **facts}
 
 
-def read(path: Path | str) -> dict[str, Any]:
-    """Read a checkpoint of ours, without running any code it may contain.
+def read(path: Path | str, place: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint of ours onto the device ``place``, without running any code it may contain.
 
     Raises:
         UserError: the file is missing, corrupt, or not a checkpoint of this package.
     """
     file = checkpoint_in(path)
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        content = torch.load(file, map_location=place, weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, LookupError, TypeError) as error:
         reason = str(error).split("\n", 1)[0][:160]
         raise UserError(
@@ -95,6 +93,12 @@ def read(path: Path | str) -> dict[str, Any]:
             f"{file} is not a checkpoint of transferbench; name a run folder or a file from its checkpoints/"
         )
     return content
+
+
+def facts_of(path: Path | str) -> dict[str, Any]:
+    """Return what a checkpoint of ours says of itself (``snapshot``); its weights are not read. Raises as ``read``."""
+    facts: dict[str, Any] = read(path, "meta")[SNAPSHOT]
+    return facts
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,7 @@ def architecture(model: Mapping[str, Any]) -> dict[str, Any]:
         return dict(model["network"])
     if model.get("name"):
         return {"_target_": "transferbench.models.zoo.zoo_backbone", "name": model["name"]}
-    return dict(read(model["path"])[SNAPSHOT]["config"]["model"])
+    return dict(facts_of(model["path"])["config"]["model"])
 
 
 def language(source: str) -> nn.Module:
@@ -220,16 +224,18 @@ def language(source: str) -> nn.Module:
 
 
 def standing_alone(node: Any) -> Any:
-    """Return a head's ``node`` in which the file of a language model is replaced by its architecture."""
+    """Return ``node`` with every network of a file, at or below it, replaced by that network's architecture."""
     if isinstance(node, list):
         return [standing_alone(item) for item in node]
     if not isinstance(node, dict):
         return node
+    if node.get("_target_") == FROM_A_FILE:
+        return architecture(node)
     if node.get("_target_") != LANGUAGE:
         return {key: standing_alone(value) for key, value in node.items()}
     source = node["source"]
     if Path(source).exists():
-        return dict(read(source)[SNAPSHOT]["config"]["model"])
+        return dict(facts_of(source)["config"]["model"])
     return {"_target_": "transferbench.models.language.transformers_language", "name": source, "pretrained": False}
 
 
@@ -239,7 +245,7 @@ def classes_of(model: Mapping[str, Any]) -> tuple[str, ...] | None:
     ``model`` is the configuration's node.
     """
     if model.get("_target_") == FROM_A_FILE and not model.get("network") and not model.get("name"):
-        facts = read(model["path"])[SNAPSHOT]
+        facts = facts_of(model["path"])
         return tuple(facts.get("trained", facts["classes"]))
     return None if model.get("_target_") == FROM_A_FILE or model.get("pretrained") or model.get("weights") else ()
 
@@ -298,7 +304,7 @@ def export(path: Path | str, folder: Path | str, trusted: Sequence[str] = ()) ->
     from safetensors.torch import save_file
 
     network, target = load(path, trusted), Path(folder)
-    node = read(path)[SNAPSHOT]["config"]["model"]
+    node = facts_of(path)["config"]["model"]
     net = network.backbone.get_submodule("net")
     with atomic_path(target / "model.safetensors") as part:
         save_file({key: value.contiguous() for key, value in net.state_dict().items()}, part)

@@ -234,7 +234,7 @@ def evaluate(config: Mapping[str, Any], prepared: Prepared, clock: Clock) -> tup
     examined = None
     if hasattr(prepared.task, "examine"):
         with clock.measure("examination"):
-            examined = prepared.task.examine(data, seed, device)
+            examined = prepared.task.examine(data, device)
     found = {} if examined is None else dict(examined.metrics)
     if protocol is None:
         return found, gather(data, {}, None, examined)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-import socket
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,30 +50,19 @@ def gradients(kind: str, share: slice) -> dict[str, Tensor]:
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _rank(number: int, port: int, place: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=number)
+def _found(number: int) -> dict[str, dict[str, Tensor]]:
     found = {kind: gradients(kind, SHARES[number]) for kind in ("clip", "siglip")}
     rows = pairs()[0][SHARES[number]].requires_grad_()
     gathered = gather_with_gradient(rows)
     (gathered * (number + 1)).sum().backward()
     found["gather"] = {"gathered": gathered.detach(), "gradient": rows.grad if rows.grad is not None else rows}
-    torch.save(found, Path(place) / f"{number}.pt")
-    dist.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope="module")
-def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
+def of_ranks(two_ranks: Callable[..., list[dict[str, dict[str, Tensor]]]]) -> list[dict[str, dict[str, Tensor]]]:
     """What each of two ranks found."""
-    place = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a forked process would wait for its parent's threads for ever
-    mp.start_processes(_rank, args=(port, str(place)), nprocs=2, start_method="fork")
-    torch.set_num_threads(threads)
-    return [torch.load(place / f"{number}.pt", weights_only=True) for number in (0, 1)]
+    return two_ranks(_found)
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip"])

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import copy
-import socket
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
@@ -56,27 +52,17 @@ def train(made: nn.Module, name: str, share: slice) -> dict[str, Tensor]:
     return found | dict(made.named_buffers())
 
 
-def _rank(number: int, port: int, place: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", world_size=2, rank=number)
-    torch.save({n: train(join(layer(n), CPU), n, SHARES[number]) for n in CASES}, Path(place) / f"{number}.pt")
+def _found(number: int) -> dict[str, dict[str, Tensor]]:
+    found = {name: train(join(layer(name), CPU), name, SHARES[number]) for name in CASES}
     half = join(nn.BatchNorm2d(4), CPU)(batches("images")[0][0].bfloat16())
     assert half.dtype == torch.bfloat16
-    dist.destroy_process_group()
+    return found
 
 
 @pytest.fixture(scope="module")
-def of_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
+def of_ranks(two_ranks: Callable[..., list[dict[str, dict[str, Tensor]]]]) -> list[dict[str, dict[str, Tensor]]]:
     """What each of two ranks found, by case."""
-    place = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # a forked process would wait for its parent's threads for ever
-    mp.start_processes(_rank, args=(port, str(place)), nprocs=2, start_method="fork")
-    torch.set_num_threads(threads)
-    return [torch.load(place / f"{number}.pt", weights_only=True) for number in (0, 1)]
+    return two_ranks(_found)
 
 
 @pytest.mark.parametrize("name", list(CASES))

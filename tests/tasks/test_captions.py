@@ -99,7 +99,7 @@ def test_two_steps_and_the_examination(kind: str, tree: Path, lexicon: Path, tmp
     assert all(torch.isfinite(value).all() for value in task.state_dict().values())
     assert torch.isfinite(trainer.callback_metrics["val/loss"])
     task.train()
-    examined = task.examine(data, 0, "cpu")
+    examined = task.examine(data, "cpu")
     assert task.training
     if kind != "tp":
         found = examined.metrics

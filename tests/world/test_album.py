@@ -19,6 +19,7 @@ from transferbench.errors import RunFailed, UserError
 from transferbench.world import album, crew
 from transferbench.world.album import Album, open_album, spoken
 from transferbench.world.album_painter import Chunk, Plan, photograph, run_lengths
+from transferbench.world.cache import PACKAGE
 from transferbench.world.taxonomy import concept_ids, leaves, read_taxonomy, write_wordnet
 
 CONCEPTS = read_taxonomy()
@@ -211,9 +212,9 @@ def test_a_painter_that_died_between_chunks_is_reported(tmp_path: Path) -> None:
 
 def test_every_source_of_the_digest_exists_and_none_is_forgotten() -> None:
     for pattern in album.ALBUM_SOURCES:
-        assert list(album.PACKAGE.glob(pattern)), pattern
-    covered = {path for pattern in album.ALBUM_SOURCES for path in album.PACKAGE.glob(pattern)}
-    left = set((album.PACKAGE / "world").glob("*.py")) - covered
+        assert list(PACKAGE.glob(pattern)), pattern
+    covered = {path for pattern in album.ALBUM_SOURCES for path in PACKAGE.glob(pattern)}
+    left = set((PACKAGE / "world").glob("*.py")) - covered
     for path in covered:
         if path.suffix == ".py":
             for other in left:

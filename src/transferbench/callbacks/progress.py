@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.utilities.data import extract_batch_size
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -49,7 +50,7 @@ class Progress(ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the images and move the bar, a few times a second."""
-        self._images += batch_length(batch) * trainer.world_size
+        self._images += extract_batch_size(batch) * trainer.world_size
         now = time.monotonic()
         if self._bar is not None and now - self._drawn > self.refresh_seconds:
             self._drawn = now
@@ -83,9 +84,3 @@ class Progress(ProgressBar):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-
-def batch_length(batch: Any) -> int:
-    """Return the number of images of a ``(crops, labels)`` or ``(crops, captions)`` batch."""
-    last = batch[-1]
-    return len(last.indices if hasattr(last, "_fields") else last)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,18 @@ def as_id(value: object) -> int | str | None:
     return value
 
 
+def is_repeated(value: object, seen: set[int | str], skipped: Skipped, reason: str, where: str) -> bool:
+    """Tell whether the id ``value`` was ``seen`` before, and count it; what has no id is taken for new."""
+    number = as_id(value)
+    if number is None:
+        return False
+    if number in seen:
+        skipped.note(reason, where)
+        return True
+    seen.add(number)
+    return False
+
+
 def as_number(value: object) -> float | None:
     """Return ``value`` if it is a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -114,3 +126,9 @@ def as_length(value: object) -> int:
     """Return ``value`` if it can be a width or height in pixels, else 0."""
     number = as_number(value)
     return int(number) if number is not None and 0 < number < 2**31 else 0
+
+
+def as_size(entry: Mapping[str, object]) -> tuple[int, int]:
+    """Return an entry's (width, height) in pixels, (0, 0) where one of them is unknown."""
+    size = as_length(entry.get("width")), as_length(entry.get("height"))
+    return size if all(size) else (0, 0)

@@ -10,7 +10,7 @@ from torch import Tensor
 from transferbench.text.batch import CaptionBatch
 from transferbench.text.tokeniser import Tokeniser
 from transferbench.text.vocabulary import ConceptVocabulary
-from transferbench.text.words import split_words
+from transferbench.text.words import split_spaced
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class CaptionEncoder:
 
         A caption that is cut loses its end token.
         """
-        pieces, words = self.tokeniser.encode(caption)
-        concepts = self.vocabulary.find(split_words(caption))
+        spaced = split_spaced(caption)
+        pieces, words = self.tokeniser.encode_words(spaced)
+        concepts = self.vocabulary.find([word.lstrip(" ") for word in spaced])
         tokens = [self.tokeniser.start, *pieces, self.tokeniser.end][: self.length]
         places = [-1, *words, -1][: self.length]
         rest = self.length - len(tokens)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -15,20 +15,39 @@ from torch import Tensor
 from transferbench.data.caption_encoder import CaptionEncoder
 from transferbench.data.captions import CaptionRecords
 from transferbench.data.image_set import Splits
-from transferbench.data.loading import CentreSet, CropSet, OnError, Sample
+from transferbench.data.loading import CentreSet, CropSet, Sample, seeded
 from transferbench.data.module import ImageData
 from transferbench.data.multicrop import MultiCrop, make_crop
 from transferbench.errors import UserError
 from transferbench.storage import digest_of
+from transferbench.text.batch import CaptionBatch
 from transferbench.text.sides import swap_sides
 from transferbench.text.tagger import find_tagger
 from transferbench.text.tokeniser import Tokeniser, train_tokeniser
 from transferbench.text.vocabulary import ConceptVocabulary, VocabularyFacts, build_vocabulary
 
-log = logging.getLogger(__name__)
-
 TRAINED = ("bpe", "byte_bpe")
 """Tokenisers that are trained on the captions; every other name is one of the transformers library."""
+
+
+@dataclass(frozen=True)
+class CaptionRows:
+    """Captions of images as rows of a batch; ``labels`` (N, C) float32 are what the images carry."""
+
+    records: CaptionRecords
+    encoder: CaptionEncoder
+    labels: Tensor
+
+    def drawn(self, index: int) -> str:
+        """Return one of the captions of an image, at random from torch's default generator."""
+        captions = self.records.captions[index]
+        return captions[int(torch.randint(len(captions), ()))]
+
+    def row(self, index: int | None, caption: str = "") -> CaptionBatch:
+        """Return ``caption`` of the ``index``-th image as a row; None stands for no image."""
+        if index is None:
+            return self.encoder(caption, torch.zeros_like(self.labels[0]), -1)
+        return self.encoder(caption, self.labels[index], index)
 
 
 class CaptionCrops(CropSet):
@@ -37,58 +56,49 @@ class CaptionCrops(CropSet):
     Where the crop is mirrored, left and right change places in the caption.
 
     Args:
-        records: images and captions.
-        encoder: captions to numbers.
-        labels: (N, C) float32, the tags of each image.
+        rows: the captions.
         faithful: swap "left" and "right" also inside of words, as VirTex's code does.
-        **options: those of ``CropSet``.
+        *options: those of ``CropSet`` behind the images.
     """
 
-    def __init__(
-        self, records: CaptionRecords, encoder: CaptionEncoder, labels: Tensor, faithful: bool, *options: Any
-    ) -> None:
-        super().__init__(records.images, *options)
-        self.records, self.encoder, self.labels, self.faithful = records, encoder, labels, faithful
+    def __init__(self, rows: CaptionRows, faithful: bool, *options: Any) -> None:
+        super().__init__(rows.records.images, *options)
+        self.rows, self.faithful = rows, faithful
 
     def sample(self, image: Image.Image, index: int) -> Sample:
         """Return the crop of ``image`` and one of its captions."""
         crops: Any = self.crops
         recipe, view = crops.draw(image.width, image.height)[0], next(iter(crops.views.values()))
-        captions = self.records.captions[index]
-        caption = captions[int(torch.randint(len(captions), ()))]
+        caption = self.rows.drawn(index)
         if recipe.flip:
             caption = swap_sides(caption, self.faithful)
-        crop = make_crop(np.asarray(image), view.size, recipe)
-        return [crop], self.encoder(caption, self.labels[index], index)
+        return [make_crop(np.asarray(image), view.size, recipe)], self.rows.row(index, caption)
 
 
 class CaptionTexts(CropSet):
     """Captions alone, for a language model: no image is read."""
 
-    def __init__(self, records: CaptionRecords, encoder: CaptionEncoder, labels: Tensor, *options: Any) -> None:
-        super().__init__(records.images, *options)
-        self.records, self.encoder, self.labels = records, encoder, labels
+    def __init__(self, rows: CaptionRows, *options: Any) -> None:
+        super().__init__(rows.records.images, *options)
+        self.rows = rows
 
     def __getitem__(self, draw: tuple[int, int] | int) -> Sample:
         """Return no crop and a caption for ``(index, seed)``."""
         index, seed = draw if isinstance(draw, tuple) else (draw, draw)
-        captions = self.records.captions[index]
-        chosen = int(torch.randint(len(captions), (), generator=torch.Generator().manual_seed(seed)))
-        return [], self.encoder(captions[chosen], self.labels[index], index)
+        with seeded(seed):
+            return [], self.rows.row(index, self.rows.drawn(index))
 
 
 class CaptionCentres(CentreSet):
     """The centre crops of captioned images, each with its first caption."""
 
-    def __init__(self, records: CaptionRecords, encoder: CaptionEncoder, labels: Tensor, *options: Any) -> None:
-        super().__init__(records.images, *options)
-        self.records, self.encoder, self.labels = records, encoder, labels
+    def __init__(self, rows: CaptionRows, *options: Any) -> None:
+        super().__init__(rows.records.images, *options)
+        self.rows = rows
 
-    def label(self, index: int | None) -> Any:
+    def label(self, index: int | None) -> CaptionBatch:
         """Return the first caption of the ``index``-th image; an empty one for no image."""
-        if index is None:
-            return self.encoder("", torch.zeros_like(self.labels[0]), -1)
-        return self.encoder(self.records.captions[index][0], self.labels[index], index)
+        return self.rows.row(index, "" if index is None else self.rows.records.captions[index][0])
 
 
 class CaptionData(ImageData):
@@ -98,7 +108,6 @@ class CaptionData(ImageData):
     that may be hidden in a caption and predicted: the most frequent nouns, adjectives and verbs.
 
     Args:
-        crops: a ``MultiCrop`` that asks for one crop; None where nothing is trained.
         tokeniser: ``bpe`` or ``byte_bpe``, trained on the training captions, or a name of the transformers library.
         vocabulary: number of tokens of a tokeniser that is trained.
         length: longest caption in tokens, start and end included; longer ones are cut.
@@ -109,16 +118,11 @@ class CaptionData(ImageData):
             (100 for None) groups of captions by their words.
         faithful: mirror captions as VirTex's code does, inside of words too.
         images: false gives captions alone, for a language model.
-
-    The other arguments are those of ``ImageData``.
+        **options: those of ``ImageData``; ``crops`` is a ``MultiCrop`` that asks for one crop.
     """
 
     def __init__(
         self,
-        crops: Callable[[Image.Image], list[Tensor]] | None,
-        batch_size: int,
-        eval_resize: int,
-        eval_size: int,
         tokeniser: str = "bpe",
         vocabulary: int = 10_000,
         length: int = 30,
@@ -128,17 +132,15 @@ class CaptionData(ImageData):
         labels: Literal["tags", "clusters"] = "tags",
         faithful: bool = False,
         images: bool = True,
-        workers: int = 2,
-        on_error: OnError = "skip",
-        seed: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(crops, batch_size, eval_resize, eval_size, workers, on_error, seed)
+        super().__init__(**options)
         if labels not in ("tags", "clusters"):
             raise UserError(f"data.labels is {labels!r}; expected tags or clusters.")
         if length < 3:
             raise UserError(f"data.length={length}: expected room for start, end and a word, 3 or more")
-        if isinstance(crops, MultiCrop) and len(crops) != 1:
-            raise UserError(f"crops asks for {len(crops)} crops; a caption goes with one: choose crops=caption")
+        if isinstance(self.crops, MultiCrop) and len(self.crops) != 1:
+            raise UserError(f"crops asks for {len(self.crops)} crops; a caption goes with one: choose crops=caption")
         self.tokeniser_name, self.tokens, self.length = tokeniser, vocabulary, length
         self.concepts, self.concept_tags, self.wordnet = concepts, tuple(concept_tags), wordnet
         self.label_kind, self.faithful, self.with_images = labels, faithful, images
@@ -156,7 +158,7 @@ class CaptionData(ImageData):
         tagger = find_tagger(self.wordnet)
         vocabulary, self.facts = build_vocabulary(texts, tagger, self.concepts, self.concept_tags)
         self.encoder = CaptionEncoder(self._tokeniser(texts), vocabulary, self.length)
-        self._train_labels, self._test_labels = self._labels(texts)
+        self._train_labels, self._test_labels = self._labels()
         return Splits(self.train_records.images, self.test_records.images)
 
     def _tokeniser(self, texts: Sequence[str]) -> Tokeniser:
@@ -166,7 +168,7 @@ class CaptionData(ImageData):
 
         return pretrained_tokeniser(self.tokeniser_name)
 
-    def _labels(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def _labels(self) -> tuple[Tensor, Tensor]:
         """Return what the images of both parts carry, (N, C) float32 each."""
         if self.label_kind == "clusters":
             from transferbench.data.caption_clusters import cluster_labels
@@ -201,15 +203,14 @@ class CaptionData(ImageData):
 
     def training_set(self) -> CropSet:
         """Return the training images and captions."""
+        rows = CaptionRows(self.train_records, self.encoder, self._train_labels)
         options = (self.crops, self._log(), self.on_error)
-        if not self.with_images:
-            return CaptionTexts(self.train_records, self.encoder, self._train_labels, *options)
-        return CaptionCrops(self.train_records, self.encoder, self._train_labels, self.faithful, *options)
+        return CaptionCrops(rows, self.faithful, *options) if self.with_images else CaptionTexts(rows, *options)
 
     def validation_set(self) -> CentreSet:
         """Return the held-out images and their first captions."""
-        options = (self.centre, self._log(), self.on_error)
-        return CaptionCentres(self.test_records, self.encoder, self._test_labels, *options)
+        rows = CaptionRows(self.test_records, self.encoder, self._test_labels)
+        return CaptionCentres(rows, self.centre, self._log(), self.on_error)
 
     def evaluation_sets(self) -> dict[str, Splits]:
         """Return nothing: captioned images have no classes to probe."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from transferbench.data.annotation_files import Skipped
+from transferbench.data.annotation_files import Skipped, as_number
 from transferbench.data.image_lookup import ImageLookup
 from transferbench.data.image_set import FolderImages, ImageSet
 from transferbench.errors import UserError
@@ -155,6 +155,15 @@ def clean_caption(text: str) -> str:
     whole = caption.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     visible = " ".join("".join(c for c in whole if c >= " " and not "\x7f" <= c <= "\x9f" and c != "\ufeff").split())
     return visible if any(c.isprintable() and c != " " for c in visible) else ""
+
+
+def box_of(tag: int, numbers: Sequence[object], size: tuple[int, int]) -> Box | None:
+    """Return the rectangle of x, y, width and height as ``clipped`` does; None also where these are no four numbers."""
+    known = [number for value in numbers if (number := as_number(value)) is not None]
+    if len(numbers) != 4 or len(known) != 4:
+        return None
+    x, y, width, height = known
+    return clipped(Box(tag, x, y, x + width, y + height), size)
 
 
 def clipped(box: Box, size: tuple[int, int]) -> Box | None:

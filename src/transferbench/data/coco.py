@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transferbench.data.annotation_files import Skipped, as_id, as_length, as_number, json_lists, read_json
-from transferbench.data.captions import Box, CaptionRecords, ImageFacts, add_caption, clipped, records_of
+from transferbench.data.annotation_files import Skipped, as_id, as_size, is_repeated, json_lists, read_json
+from transferbench.data.captions import CaptionRecords, ImageFacts, add_caption, box_of, records_of
 from transferbench.data.image_lookup import ImageLookup
 from transferbench.errors import UserError
 
 LAYOUT = "annotations/captions_<split>2017.json and <split>2017/*.jpg"
 REMEDY = f"Set data.root=FOLDER to a folder that holds {LAYOUT}."
+REPEATED = "duplicated annotation id"
 
 
 def read_coco(
@@ -84,7 +85,10 @@ def _captioned(file: Path, lookup: ImageLookup, name: str, skipped: Skipped) -> 
     for index, image, entry in _annotations(annotations, skipped):
         if image not in known:
             skipped.note("caption of an image not listed", f"annotations[{index}]")
-        elif not _repeated(entry, seen, skipped, f"annotations[{index}]") and (found := known[image]) is not None:
+        elif (
+            not is_repeated(entry.get("id"), seen, skipped, REPEATED, f"annotations[{index}]")
+            and (found := known[image]) is not None
+        ):
             facts.setdefault(image, found)
             add_caption(found, entry.get("caption"), skipped, f"annotations[{index}]")
     for image, found in known.items():  # the images without caption, last: they are counted there
@@ -111,8 +115,7 @@ def _images(
                 known[number] = None
                 skipped.note("image missing", f"{where} ({str(entry.get('file_name'))[:80]})")
             else:
-                size = as_length(entry.get("width")), as_length(entry.get("height"))
-                known[number] = ImageFacts(path, size=size if all(size) else (0, 0))
+                known[number] = ImageFacts(path, size=as_size(entry))
     return known
 
 
@@ -136,18 +139,6 @@ def _annotations(annotations: list[Any], skipped: Skipped) -> Iterator[tuple[int
             yield index, image, entry
 
 
-def _repeated(entry: dict[str, Any], seen: set[int | str], skipped: Skipped, where: str) -> bool:
-    """Tell whether an annotation's id was there before, and count it; one without an id is taken."""
-    number = as_id(entry.get("id"))
-    if number is None:
-        return False
-    if number in seen:
-        skipped.note("duplicated annotation id", where)
-        return True
-    seen.add(number)
-    return False
-
-
 def _add_instances(file: Path, facts: dict[int | str, ImageFacts], skipped: Skipped) -> tuple[str, ...]:
     """Add the tags and boxes of the objects; return the names of the categories in the order of their ids."""
     content = read_json(file, "COCO instances", "Fetch it again, or set data.tags=false to do without it.")
@@ -162,9 +153,10 @@ def _add_instances(file: Path, facts: dict[int | str, ImageFacts], skipped: Skip
         tag = rank.get(category) if isinstance(category, int) else None
         if tag is None:
             skipped.note("object of an unknown category", where)
-        elif not _repeated(entry, seen, skipped, where) and image in facts:
+        elif not is_repeated(entry.get("id"), seen, skipped, REPEATED, where) and image in facts:
             facts[image].tags.add(tag)
-            box = _box(entry.get("bbox"), tag, facts[image].size)
+            listed = entry.get("bbox")
+            box = box_of(tag, listed if isinstance(listed, list) else (), facts[image].size)
             if box is None:
                 skipped.note("box empty or broken", where)
             else:
@@ -182,13 +174,3 @@ def _categories(file: Path, categories: list[Any], remedy: str) -> dict[int, str
             )
         names[number] = name
     return dict(sorted(names.items()))
-
-
-def _box(bbox: object, tag: int, size: tuple[int, int]) -> Box | None:
-    """Return the rectangle of ``[x, y, width, height]``, clipped to the image."""
-    numbers = [as_number(value) for value in bbox] if isinstance(bbox, list) else []
-    known = [number for number in numbers if number is not None]
-    if len(numbers) != 4 or len(known) != 4:
-        return None
-    x, y, width, height = known
-    return clipped(Box(tag, x, y, x + width, y + height), size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -33,11 +34,16 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
         UnreadableImage: no such file, not an image, damaged, truncated, or larger than Pillow's limit of pixels.
     """
     try:
-        with Image.open(path) as image:
-            image.load()
-            return _to_rgb(_upright(image))
+        return decode_image(path)
     except Exception as error:  # decoders raise almost anything on damaged files; the reason goes to whoever asked
         raise UnreadableImage(os.fspath(path), _reason(Path(path), error)) from error
+
+
+def decode_image(source: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
+    """Return the image in a file, as ``read_image`` does; raises whatever the decoder of a damaged one raises."""
+    with Image.open(source) as image:
+        image.load()
+        return _to_rgb(_upright(image))
 
 
 def _reason(path: Path, error: Exception) -> str:

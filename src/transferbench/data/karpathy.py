@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transferbench.data.annotation_files import Skipped, as_id, json_lists, read_json
+from transferbench.data.annotation_files import Skipped, as_id, is_repeated, json_lists, read_json
 from transferbench.data.captions import CaptionRecords, ImageFacts, add_caption, records_of
 from transferbench.data.image_lookup import ImageLookup
 from transferbench.errors import UserError
@@ -92,10 +92,5 @@ def _add_sentences(facts: ImageFacts, sentences: object, seen: set[int | str], s
         if not isinstance(sentence, dict):
             skipped.note("caption is no text", place)
             continue
-        number = as_id(sentence.get("sentid"))
-        if number is not None and number in seen:
-            skipped.note("duplicated caption id", place)
-            continue
-        if number is not None:
-            seen.add(number)
-        add_caption(facts, sentence.get("raw"), skipped, place)
+        if not is_repeated(sentence.get("sentid"), seen, skipped, "duplicated caption id", place):
+            add_caption(facts, sentence.get("raw"), skipped, place)

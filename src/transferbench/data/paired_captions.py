@@ -72,7 +72,8 @@ def select(records: CaptionRecords, indices: Any) -> CaptionRecords:
     images = records.images
     if not isinstance(images, FolderImages):
         raise TypeError("only images in files can be selected")
-    chosen = FolderImages(images.root, [images.name(int(i)) for i in indices], np.arange(len(indices)), ())
+    chosen = images.select(indices)
+    chosen.labels = np.arange(len(chosen))
     columns: dict[str, Any] = {
         key: None if (column := getattr(records, key)) is None else tuple(column[int(i)] for i in indices)
         for key in ("captions", "ids", "tags", "boxes", "sizes")

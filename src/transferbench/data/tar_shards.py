@@ -12,7 +12,7 @@ from PIL import Image
 from torch.utils.data import IterableDataset, get_worker_info
 
 from transferbench.data.annotation_files import Skipped
-from transferbench.data.images import _to_rgb, _upright
+from transferbench.data.images import decode_image
 from transferbench.data.loading import Failure
 from transferbench.data.shard_list import count_samples, find_shards
 from transferbench.data.tar_samples import TarSample, samples_in
@@ -168,9 +168,7 @@ class TarShards(IterableDataset[Pair | Failure]):
     def _decoded(self, sample: TarSample) -> Pair | None:
         """Return the sample with its image decoded; count one that cannot be, and return None."""
         try:
-            with Image.open(io.BytesIO(sample.image)) as image:
-                image.load()
-                return _to_rgb(_upright(image)), sample.captions, sample.key
+            return decode_image(io.BytesIO(sample.image)), sample.captions, sample.key
         except Exception as error:  # decoders raise almost anything on damaged files
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.skipped.note("image not readable", f"{sample.key[:80]} ({reason})")

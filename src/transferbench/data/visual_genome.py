@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from transferbench.data.annotation_files import Skipped, as_id, as_length, as_number, read_json
-from transferbench.data.captions import Box, CaptionRecords, ImageFacts, add_caption, clipped, records_of
+from transferbench.data.annotation_files import Skipped, as_id, as_size, is_repeated, read_json
+from transferbench.data.captions import CaptionRecords, ImageFacts, add_caption, box_of, records_of
 from transferbench.data.image_lookup import ImageLookup
 from transferbench.errors import UserError
 
@@ -77,8 +77,7 @@ def _images(
             skipped.note("image missing", f"{where} ({str(number)[:80]}.jpg)")
             known[number] = None
         else:
-            size = as_length(entry.get("width")), as_length(entry.get("height"))
-            known[number] = ImageFacts(path, size=size if all(size) else (0, 0))
+            known[number] = ImageFacts(path, size=as_size(entry))
     if exclude and not tells:
         raise UserError(
             f"{file}: no coco_id in any entry, so images of COCO cannot be told; expected it in every entry. "
@@ -125,20 +124,12 @@ def _regions(file: Path, skipped: Skipped) -> Iterator[tuple[str, int | str, dic
 
 
 def _add_region(facts: ImageFacts, region: dict[str, Any], seen: set[int | str], skipped: Skipped, where: str) -> None:
-    number = _id_of(region, "region_id")
-    if number is not None and number in seen:
-        skipped.note("duplicated region id", where)
+    if is_repeated(_id_of(region, "region_id"), seen, skipped, "duplicated region id", where):
         return
-    if number is not None:
-        seen.add(number)
     if not add_caption(facts, region.get("phrase"), skipped, where):
         return
-    numbers = [as_number(region.get(key)) for key in ("x", "y", "width", "height")]
-    known = [value for value in numbers if value is not None]
-    box = None
-    if len(known) == 4:
-        x, y, width, height = known
-        box = clipped(Box(len(facts.captions) - 1, x, y, x + width, y + height), facts.size)
+    numbers = [region.get(key) for key in ("x", "y", "width", "height")]
+    box = box_of(len(facts.captions) - 1, numbers, facts.size)
     if box is None:
         skipped.note("box empty, broken or outside the image", where)
     else:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from transferbench.distributed import rank, world_size
 from transferbench.errors import UserError
+from transferbench.heads.fusion import places_of
 from transferbench.text.batch import CaptionBatch
 
 MAX_LOG_SCALE = math.log(100)
@@ -99,11 +100,8 @@ class AttentionPool(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return features ``(B, width)`` of maps ``(B, width, h, w)``."""
-        places: Tensor = self.positions
-        if places.shape[2:] != maps.shape[2:]:
-            places = F.interpolate(places, maps.shape[2:], mode="bilinear", align_corners=False)
         mean = maps.mean(dim=(2, 3))[:, None] + self.mean_position
-        cells = (maps + places).flatten(2).transpose(1, 2)
+        cells = (maps + places_of(self.positions, maps)).flatten(2).transpose(1, 2)
         tokens = torch.cat([mean, cells], dim=1)
         pooled: Tensor = self.attention(tokens[:, :1], tokens, tokens, need_weights=False)[0]
         return pooled[:, 0]

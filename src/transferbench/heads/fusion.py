@@ -20,6 +20,13 @@ class Fused(NamedTuple):
     """(B, h, w), the cells of an image sum to 1; None where it was not asked for."""
 
 
+def places_of(positions: Tensor, maps: Tensor) -> Tensor:
+    """Return learned ``positions (1, D, rows, columns)`` for the cells of maps ``(B, C, h, w)``, ``(1, D, h, w)``."""
+    if positions.shape[2:] == maps.shape[2:]:
+        return positions
+    return F.interpolate(positions, maps.shape[2:], mode="bilinear", align_corners=False)
+
+
 class EncoderLayer(nn.Module):
     """A post-norm transformer encoder layer of which only some outputs may be wanted.
 
@@ -96,10 +103,7 @@ class TransformerFusion(nn.Module):
         """Return the visual tokens ``(B, h * w, width)`` of maps ``(B, map_width, h, w)``."""
         projected: Tensor = self.project(maps.flatten(2).transpose(1, 2))
         if self.positions is not None:
-            places: Tensor = self.positions
-            if places.shape[2:] != maps.shape[2:]:
-                places = F.interpolate(places, maps.shape[2:], mode="bilinear", align_corners=False)
-            projected = projected + places.flatten(2).transpose(1, 2)
+            projected = projected + places_of(self.positions, maps).flatten(2).transpose(1, 2)
         normed: Tensor = self.norm(projected)
         return normed
 

@@ -60,11 +60,7 @@ class Compare:
         return Outcome(metrics=_metrics(sweep, curves), said=said, printed=[_listing(sweep)], sections=pages)
 
     def _read(self, folder: Path) -> Sweep:
-        try:
-            return read_sweep(folder, [path.resolve() for path in self.runs], self.training, self.baseline)
-        except UserError as error:
-            told = str(error).strip()
-            raise UserError(f"task.{told}{' no other, for all have the same settings' * told.endswith(':')}") from None
+        return read_sweep(folder, [path.resolve() for path in self.runs], self.training, self.baseline)
 
 
 def _folders(pattern: str) -> list[Path]:

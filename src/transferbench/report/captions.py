@@ -1,4 +1,4 @@
-"""The parts of a report that captions bring: hidden words with where the model looked, and captions it wrote."""
+"""The parts of a report that captions bring: hidden words, and where the model looked for them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from transferbench.report.facts import HiddenWord, Picture, Written
+from transferbench.report.facts import HiddenWord, Picture
 from transferbench.report.markup import element, escaped, picture, section, table
+from transferbench.report.pictures import enlarged
 from transferbench.report.wording import percent
 
 SIDE = 128
 """Shorter side of a shown picture is at least this, pixels."""
 ROWS = (("noun", ""), ("adjective", "_adjective"), ("verb", "_verb"))
-RETRIEVAL = (("captions of an image", "image_to_text"), ("images of a caption", "text_to_image"))
 
 
 def overlay(image: Picture, attention: NDArray[np.float32]) -> Picture:
     """Return ``image`` (H, W, 3), enlarged, bright where ``attention`` (h, w) is high and dim where it is low."""
-    times = -(-SIDE // min(image.shape[:2]))
-    large = image.repeat(times, 0).repeat(times, 1).astype(np.float32)
+    large = enlarged(image, SIDE).astype(np.float32)
     rows = (np.arange(large.shape[0]) * attention.shape[0]) // large.shape[0]
     columns = (np.arange(large.shape[1]) * attention.shape[1]) // large.shape[1]
     strength = (attention / max(float(attention.max()), 1e-9))[rows][:, columns, None]
@@ -30,28 +29,16 @@ def overlay(image: Picture, attention: NDArray[np.float32]) -> Picture:
     return bright
 
 
-def enlarged(image: Picture) -> Picture:
-    """Return ``image`` as large as its overlay."""
-    times = -(-SIDE // min(image.shape[:2]))
-    return image.repeat(times, 0).repeat(times, 1)
-
-
 def scores(metrics: Mapping[str, float], notes: Sequence[str]) -> str:
-    """Return the table of accuracies on hidden words, of pointing, retrieval and captioning."""
-    parts = [text for text in (_hidden_table(metrics), _retrieval_table(metrics)) if text]
-    sentences = []
+    """Return the table of accuracies on hidden words, and how well the attention points at what they name."""
+    parts = [text for text in [_hidden_table(metrics)] if text]
     if "captions/pointing" in metrics:
-        sentences.append(
+        said = (
             f"Pointing: {percent(metrics['captions/pointing'])} of the attention falls on the named object, "
             f"{percent(metrics['captions/pointing_chance'])} where the same caption is read beside another image "
             f"({int(metrics['captions/pointing_count'])} hidden words of captions that name two objects or more)."
         )
-    if "captions/cider" in metrics:
-        drawn = metrics["captions/cider_nucleus"]
-        sentences.append(
-            f"CIDEr-D of the captions written: {metrics['captions/cider']:.1f}, drawn at random {drawn:.1f}."
-        )
-    parts += [element("p", escaped(sentence)) for sentence in sentences]
+        parts.append(element("p", escaped(said)))
     return section("What it learned of captions", *parts, note=" ".join(notes)) if parts else ""
 
 
@@ -70,15 +57,6 @@ def _hidden_table(metrics: Mapping[str, float]) -> str:
     return table(head, rows, class_="numbers") if rows else ""
 
 
-def _retrieval_table(metrics: Mapping[str, float]) -> str:
-    rows = [
-        [escaped(title), *[escaped(percent(metrics[f"captions/{key}_r{k}"])) for k in (1, 5, 10)]]
-        for title, key in RETRIEVAL
-        if f"captions/{key}_r1" in metrics
-    ]
-    return table(["retrieval", "R@1", "R@5", "R@10"], rows, class_="numbers") if rows else ""
-
-
 def hidden_words(shown: Sequence[HiddenWord]) -> str:
     """Return each picture beside the attention of every hidden word, with the guesses."""
     if not shown:
@@ -86,7 +64,7 @@ def hidden_words(shown: Sequence[HiddenWord]) -> str:
     blocks: list[str] = []
     for index, one in enumerate(shown):
         if index == 0 or one.caption != shown[index - 1].caption:
-            image = element("div", picture(enlarged(one.picture), f"picture: {one.caption}"))
+            image = element("div", picture(enlarged(one.picture, SIDE), f"picture: {one.caption}"))
             blocks.append(element("figure", image, element("figcaption", escaped(one.caption)), class_="query"))
         image = element("div", picture(overlay(one.picture, one.attention), f"attention of {one.word}"))
         right = bool(one.guesses) and one.guesses[0] == one.word
@@ -99,22 +77,6 @@ def hidden_words(shown: Sequence[HiddenWord]) -> str:
         "Bright: where the model looked for the hidden word (bold); below it its guesses, green if the first is right."
     )
     return section("Where it looked", element("div", *blocks, class_="gaze"), note=note)
-
-
-def written(shown: Sequence[Written]) -> str:
-    """Return pictures with the captions that the model wrote."""
-    if not shown:
-        return ""
-    figures = [
-        element(
-            "figure",
-            element("div", picture(enlarged(one.picture), f"picture: {one.reference}")),
-            element("figcaption", element("b", escaped(one.caption)), "<br>", escaped(one.reference)),
-        )
-        for one in shown
-    ]
-    note = "Bold: written by the model; below: one of the captions that came with the picture."
-    return section("Captions it wrote", element("div", *figures, class_="gaze"), note=note)
 
 
 def gaze_figure(shown: Sequence[HiddenWord]) -> Picture:

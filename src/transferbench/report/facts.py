@@ -40,15 +40,6 @@ class HiddenWord:
     blind: list[str]
 
 
-@dataclass(frozen=True)
-class Written:
-    """A picture with the caption that the model wrote, and one that a person did."""
-
-    picture: Picture
-    caption: str
-    reference: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """What only a run's own objects can tell; a piece left empty is left out of the report.
@@ -57,7 +48,7 @@ class Shown:
     saw them; ``concepts`` readable names, ``trained`` how many of them are names of classes trained on, and
     ``similarity`` their mean similarity to the seen concepts, all three by set; ``ties_at_cuts`` counts the ends of
     levels that cut through concepts of equal similarity (None without levels). ``notes`` are sentences about a task's
-    own measurements; ``hidden_words`` and ``written`` come from captions.
+    own measurements; ``hidden_words`` come from captions.
     """
 
     test_counts: dict[str, int] = field(default_factory=dict)
@@ -69,7 +60,6 @@ class Shown:
     ties_at_cuts: int | None = None
     notes: list[str] = field(default_factory=list)
     hidden_words: list[HiddenWord] = field(default_factory=list)
-    written: list[Written] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

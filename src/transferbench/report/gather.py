@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from transferbench.outputs import read_metrics
-from transferbench.report.facts import HiddenWord, Neighbours, Picture, RunFacts, Shown, Written
+from transferbench.report.facts import HiddenWord, Neighbours, Picture, RunFacts, Shown
 
 SHOWN_CROPS = 5
 THUMBNAIL = 160
@@ -54,8 +54,7 @@ def gather(
         similarity={f"level_{k}": mean for k, mean in enumerate(means, start=1)},
         ties_at_cuts=None if draw is None else draw.ties_at_cuts,
         notes=[] if examined is None else list(examined.facts),
-        hidden_words=[] if examined is None else [HiddenWord(**vars(word)) for word in examined.words],
-        written=[] if examined is None else [Written(*one) for one in examined.captions],
+        hidden_words=[] if examined is None else [HiddenWord(**word) for word in examined.words],
     )
 
 

@@ -10,12 +10,12 @@ from transferbench.report import captions, sections
 from transferbench.report.facts import RunFacts
 from transferbench.report.fewshot_figure import fewshot_figure, has_shots
 from transferbench.report.figures import accuracy_figure, curve_figures
-from transferbench.report.markup import element, escaped, page
+from transferbench.report.markup import element, escaped, page, png
 from transferbench.report.pictures import crops_figure, neighbours_figure
 from transferbench.report.scores import read_scores
-from transferbench.report.style import inline_svg, save_picture, save_png
+from transferbench.report.style import inline_svg, save_png
 from transferbench.report.wording import headline, probe_name
-from transferbench.storage import write_text
+from transferbench.storage import write_bytes, write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,14 +35,13 @@ def write_report(facts: RunFacts, folder: Path) -> Path:
     if facts.neighbours:
         save_png(neighbours_figure(facts.neighbours), figures / "neighbours.png")
     if facts.hidden_words:
-        save_picture(captions.gaze_figure(facts.hidden_words), figures / "attention.png")
+        write_bytes(figures / "attention.png", png(captions.gaze_figure(facts.hidden_words)))
     drawn = {name: inline_svg(figure, name, _described(name)) for name, figure in charts.items()}
     lead = [element("p", escaped(headline(facts)), class_="lead"), sections.tiles(facts)]
     parts = [
         sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
         captions.scores(facts.metrics, facts.notes),
         captions.hidden_words(facts.hidden_words),
-        captions.written(facts.written),
         sections.few_shot(drawn.get("fewshot", "")),
         sections.training({name: svg for name, svg in drawn.items() if name.startswith("curve_")}),
         sections.crops(facts.crops),

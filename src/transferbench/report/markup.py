@@ -44,13 +44,18 @@ def picture(pixels: Picture, alt: str, units: float | None = None) -> str:
 
     ``units`` is its width in units that the page's style gives a size (``--w``), None for a width set by the style.
     """
+    data = base64.b64encode(png(pixels)).decode("ascii")
+    size = f' style="--w:{units:g}"' if units else ""
+    return f'<img src="data:image/png;base64,{data}" alt="{escaped(alt)}"{size}>'
+
+
+def png(pixels: Picture) -> bytes:
+    """Return ``pixels`` ``(H, W, 3)`` as the content of a PNG file."""
     from PIL import Image
 
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
-    data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    size = f' style="--w:{units:g}"' if units else ""
-    return f'<img src="data:image/png;base64,{data}" alt="{escaped(alt)}"{size}>'
+    return buffer.getvalue()
 
 
 def page(title: str, kicker: str, lead: Sequence[str], sections: Sequence[str], footer: str) -> str:

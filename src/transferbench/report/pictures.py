@@ -21,6 +21,12 @@ def fitted(pixels: Picture, box: float) -> tuple[float, float]:
     return width * scale, height * scale
 
 
+def enlarged(picture: Picture, side: int) -> Picture:
+    """Return ``picture`` (H, W, 3), each pixel repeated so that no side is shorter than ``side``."""
+    times = -(-side // min(picture.shape[:2]))
+    return picture.repeat(times, 0).repeat(times, 1)
+
+
 @in_house_style
 def crops_figure(crops: Sequence[tuple[Picture, Sequence[Picture]]]) -> Figure:
     """Draw a row an image: the picture, fitted to its largest crop's size, then its crops at their relative sizes."""

@@ -13,10 +13,8 @@ from transferbench.report.markup import escaped
 from transferbench.storage import write_bytes
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -100,16 +98,6 @@ def save_png(figure: Figure, path: Path, dpi: int = 200) -> Path:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, facecolor="white")
     figure.set_layout_engine("none")  # settled: drawing it again as SVG need not lay it out once more
-    write_bytes(path, buffer.getvalue())
-    return path
-
-
-def save_picture(pixels: NDArray[np.uint8], path: Path) -> Path:
-    """Write a picture (H, W, 3) as a PNG; return ``path``."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
     write_bytes(path, buffer.getvalue())
     return path
 

@@ -141,9 +141,11 @@ def _led_by(baseline: str | None, groups: tuple[Group, ...]) -> tuple[Group, ...
         return groups
     named = [group for group in groups if baseline in (group.label, *map(said, group.settings.values()))]
     if len(named) != 1:
-        found = "none" if not named else f"{len(named)} of them"
-        labels = "; ".join(group.label for group in groups)
-        raise UserError(f"baseline={baseline}: {found} of the runs compared is called so; expected one of: {labels}")
+        found = "more than one" if named else "none"
+        labels = "; ".join(group.label for group in groups if group.label) or "no other, for all have the same settings"
+        raise UserError(
+            f"task.baseline={baseline}: {found} of the runs compared is called so; expected one of: {labels}"
+        )
     return (named[0], *(group for group in groups if group is not named[0]))
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from transferbench.report.captions import overlay
+from transferbench.report.captions import SIDE, overlay
 from transferbench.report.facts import Neighbours, Picture, RunFacts
 from transferbench.report.outcome import Outcome
+from transferbench.report.pictures import enlarged
 from transferbench.report.scores import Scores, read_scores
 from transferbench.report.wording import floor_name, probe_name, set_name
 
@@ -37,17 +38,13 @@ def wandb_facts(facts: RunFacts, report: Path | None = None) -> dict[str, Any]:
         wandb.Image(strip, caption=f"a picture and its {len(views)} crops")
         for strip, (_, views) in zip(crops, facts.crops)
     ]
-    if facts.hidden_words:
-        found["media/attention"] = [
-            wandb.Image(side_by_side([enlarged(one.picture), overlay(one.picture, one.attention)]), caption=said)
-            for one, said in (
-                (one, f"{one.word}: {', '.join(one.guesses[:3])} | {one.caption}") for one in facts.hidden_words
-            )
-        ]
-    if facts.written:
-        found["media/captions"] = [
-            wandb.Image(one.picture, caption=f"{one.caption} | {one.reference}") for one in facts.written
-        ]
+    found["media/attention"] = [
+        wandb.Image(
+            side_by_side([enlarged(word.picture, SIDE), overlay(word.picture, word.attention)]),
+            caption=f"{word.word}: {', '.join(word.guesses[:3])} | {word.caption}",
+        )
+        for word in facts.hidden_words
+    ]
     near = of_one_size([neighbour_strip(one) for one in facts.neighbours])
     found["media/neighbours"] = [
         wandb.Image(strip, caption=neighbour_caption(one)) for strip, one in zip(near, facts.neighbours)
@@ -130,20 +127,14 @@ def concept_rows(facts: RunFacts) -> list[list[Any]]:
 
 def neighbour_strip(one: Neighbours) -> Picture:
     """Return the test picture and its neighbours, nearest first, framed by whether they show its concept."""
-    near = [framed(enlarged(picture), GREEN if same else RED) for picture, _, same in one.neighbours]
-    return side_by_side([enlarged(one.query), *near])
+    near = [framed(enlarged(picture, SHORTEST_SIDE), GREEN if same else RED) for picture, _, same in one.neighbours]
+    return side_by_side([enlarged(one.query, SHORTEST_SIDE), *near])
 
 
 def neighbour_caption(one: Neighbours) -> str:
     """Return ``level 1, mug: mug = | vase | cup``, the neighbours of the same concept marked."""
     near = " | ".join(f"{label} =" if same else label for _, label, same in one.neighbours)
     return f"{set_name(one.set_name)}, {one.label}: {near}"
-
-
-def enlarged(picture: Picture) -> Picture:
-    """Return ``picture`` (H, W, 3), each pixel repeated so that no side is shorter than ``SHORTEST_SIDE``."""
-    times = -(-SHORTEST_SIDE // min(picture.shape[:2]))
-    return picture.repeat(times, 0).repeat(times, 1)
 
 
 def framed(picture: Picture, colour: tuple[int, int, int], width: int = 3) -> Picture:

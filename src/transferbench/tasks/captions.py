@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -139,6 +139,6 @@ class Captions(Pretraining):
         if hasattr(language, "check_tokeniser"):
             language.check_tokeniser(self.trainer.datamodule.tokeniser.digest())  # type: ignore[attr-defined,union-attr]
 
-    def examine(self, data: Any, seed: int, device: Literal["cpu", "cuda"] | str) -> Examined:
+    def examine(self, data: Any, device: str) -> Examined:
         """Measure on the held-out captions of ``data`` what the head can do (``tasks.examination``)."""
-        return examine(self, data, seed, device)
+        return examine(self, data, device)

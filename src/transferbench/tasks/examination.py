@@ -1,19 +1,16 @@
-"""What a model trained on captions can do, measured on held-out ones: hidden words, captions, retrieval, zero-shot."""
+"""What a model trained on captions can do, measured on held-out ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
+
+from transferbench.features.extract import Pictures, batches, frozen
 
 BATCH = 128
-SHOWN = 6
-
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -21,36 +18,17 @@ class Examined:
     """Numbers, and what a report shows of them.
 
     Attributes:
-        metrics: flat keys, ``captions/<metric>``, fractions in [0, 1] but for CIDEr.
+        metrics: flat keys, ``captions/<metric>``, fractions in [0, 1].
         facts: sentences about how it was measured.
-        words: hidden words to be shown.
-        captions: pictures with a caption that the model wrote.
+        words: hidden words to be shown, each the fields of a ``report.facts.HiddenWord``.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     facts: list[str] = field(default_factory=list)
-    words: list[HiddenWord] = field(default_factory=list)
-    captions: list[tuple[Picture, str, str]] = field(default_factory=list)
+    words: list[dict[str, Any]] = field(default_factory=list)
 
     def __or__(self, other: Examined) -> Examined:
-        return Examined(
-            self.metrics | other.metrics,
-            self.facts + other.facts,
-            self.words + other.words,
-            self.captions + other.captions,
-        )
-
-
-@dataclass(frozen=True)
-class HiddenWord:
-    """One hidden word: (H, W, 3) picture, attention (h, w), caption, word, guesses with the image and without."""
-
-    picture: Picture
-    attention: NDArray[np.float32]
-    caption: str
-    word: str
-    guesses: list[str]
-    blind: list[str]
+        return Examined(self.metrics | other.metrics, self.facts + other.facts, self.words + other.words)
 
 
 @dataclass(frozen=True)
@@ -64,34 +42,24 @@ class HeldOut:
     rows: list[int]
 
 
-def examine(task: Any, data: Any, seed: int, device: str) -> Examined:
+def examine(task: Any, data: Any, device: str) -> Examined:
     """Run every examination that ``task.head`` can take on the held-out records of ``data``.
 
-    ``data`` is a ``CaptionData``; both networks' modes and devices are left as they were.
+    ``data`` is a ``CaptionData``; the task's modes and device are left as they were.
     """
     from transferbench.tasks.hidden_words import examine_words
 
-    modes = [(module, module.training) for module in task.modules()]
-    place = next(task.parameters()).device
-    task.to(device).eval()
-    try:
-        with torch.inference_mode():
-            held = held_out(task, data, device)
-            found = Examined(facts=[f"Parts of speech: {data.facts.tagger}; {data.facts}."])
-            if hasattr(task.head, "word_scores"):
-                found |= examine_words(task.head, data, held, device)
-            return found
-    finally:
-        task.to(place)
-        for module, training in modes:
-            module.training = training
+    with frozen(task, device), torch.inference_mode():
+        found = Examined(facts=[f"Parts of speech: {data.facts.tagger}; {data.facts}."])
+        if hasattr(task.head, "word_scores"):
+            found |= examine_words(task.head, data, held_out(task, data, device), device)
+        return found
 
 
-def held_out(task: nn.Module, data: Any, device: str) -> HeldOut:
-    """Return the maps of the held-out images' centre crops."""
+def held_out(task: Any, data: Any, device: str) -> HeldOut:
+    """Return the maps of the held-out images' centre crops; unreadable images are left out with a warning."""
     maps, rows = [], []
-    for crops, text in data.val_dataloader():
-        known = text.indices >= 0
-        maps.append(task.maps(crops[0][known].to(device)).float().cpu())  # type: ignore[operator]
-        rows += text.indices[known].tolist()
+    for where, pictures in batches(Pictures(data.test_records.images, data.centre), BATCH):
+        maps.append(task.maps(pictures.to(device)).float().cpu())
+        rows += where.tolist()
     return HeldOut(torch.cat(maps), rows)

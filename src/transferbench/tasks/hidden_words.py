@@ -11,10 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from transferbench.tasks.examination import BATCH, SHOWN, Examined, HeldOut, HiddenWord
+from transferbench.features.extract import evenly_spaced
+from transferbench.tasks.examination import BATCH, Examined, HeldOut
 from transferbench.text.masking import mask_every_word
+from transferbench.text.words import split_words
 
 TOP = 5
+SHOWN, WORDS = 6, 3
+"""Images that a report shows, and words of each."""
 KINDS = ("noun", "adjective", "verb")
 
 
@@ -27,10 +31,10 @@ class Hidden:
     target: NDArray[np.int64]
     guesses: NDArray[np.int64]
     """(M, K') concepts, best first."""
-    blind: NDArray[np.int64] | None
-    attention: NDArray[np.float32] | None
+    blind: NDArray[np.int64]
+    attention: NDArray[np.float32]
     """(M, h, w)."""
-    elsewhere: NDArray[np.float32] | None
+    elsewhere: NDArray[np.float32]
     """(M, h, w), of the same caption beside another image."""
 
 
@@ -43,6 +47,8 @@ def examine_words(head: Any, data: Any, held: HeldOut, device: str) -> Examined:
     another image, on captions that name two objects or more.
     """
     hidden = hide_all(head, data, held, device)
+    if hidden is None:
+        return Examined(facts=["No held-out caption holds a concept."])
     kinds = np.array(data.vocabulary.tags)[hidden.target]
     metrics: dict[str, float] = {}
     for kind in KINDS:
@@ -52,16 +58,15 @@ def examine_words(head: Any, data: Any, held: HeldOut, device: str) -> Examined:
             continue
         metrics[f"captions/masked_count{name}"] = float(chosen.sum())
         for model, guesses in (("", hidden.guesses), ("_blind", hidden.blind)):
-            if guesses is not None:
-                right = guesses[chosen] == hidden.target[chosen, None]
-                metrics[f"captions/masked_top1{name}{model}"] = float(right[:, 0].mean())
-                metrics[f"captions/masked_top5{name}{model}"] = float(right[:, :TOP].any(1).mean())
-    pointed = pointing(hidden, data, held)
-    return Examined(metrics | pointed, [], shown_words(hidden, kinds, data, held))
+            right = guesses[chosen] == hidden.target[chosen, None]
+            metrics[f"captions/masked_top1{name}{model}"] = float(right[:, 0].mean())
+            metrics[f"captions/masked_top5{name}{model}"] = float(right.any(1).mean())
+    metrics |= pointing(hidden, data, held)
+    return Examined(metrics, words=shown_words(hidden, kinds, data, held))
 
 
-def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden:
-    """Return the guesses for every concept of every caption of the ``held`` images."""
+def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden | None:
+    """Return the guesses for every concept of every caption of the ``held`` images; None where no caption has one."""
     rows: list[tuple[int, str]] = [
         (at, caption) for at, row in enumerate(held.rows) for caption in data.test_records.captions[row]
     ]
@@ -72,10 +77,12 @@ def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden:
         tokens, words, concepts = (torch.stack([e[i] for e in encoded]) for i in range(3))
         masked = mask_every_word(tokens, words, concepts, data.tokeniser.mask)
         source = np.array([at for at, _ in part])[masked.row.numpy()]
-        for piece in torch.split(torch.arange(len(source)), 4 * BATCH):
+        for piece in filter(len, torch.split(torch.arange(len(source)), 4 * BATCH)):
             found.append(_guess(head, held.maps, masked, piece, source, device))
             found[-1]["caption"] = [part[int(row)][1] for row in masked.row[piece]]
-    return Hidden(**{key: _joined([one[key] for one in found]) for key in found[0]}) if found else _nothing()
+    if not found:
+        return None
+    return Hidden(**{key: _joined([one[key] for one in found]) for key in found[0]})
 
 
 def _guess(
@@ -83,18 +90,16 @@ def _guess(
 ) -> dict[str, Any]:
     image = source[piece.numpy()]
     tokens, position = masked.tokens[piece].to(device), masked.position[piece].to(device)
-    scores = head.word_scores(maps[image].to(device), tokens, position)
-    other = maps[(image + 1) % len(maps)].to(device)
-    looked = scores.attention
+    here, elsewhere = (
+        head.word_scores(maps[which].to(device), tokens, position) for which in (image, (image + 1) % len(maps))
+    )
     return {
         "image": image,
         "target": masked.target[piece].numpy(),
-        "guesses": _ranked(scores.logits),
-        "blind": None if scores.blind is None else _ranked(scores.blind),
-        "attention": None if looked is None else looked.float().cpu().numpy(),
-        "elsewhere": None
-        if looked is None
-        else head.word_scores(other, tokens, position).attention.float().cpu().numpy(),
+        "guesses": _ranked(here.logits),
+        "blind": _ranked(here.blind),
+        "attention": here.attention.float().cpu().numpy(),
+        "elsewhere": elsewhere.attention.float().cpu().numpy(),
     }
 
 
@@ -103,31 +108,27 @@ def _ranked(scores: Tensor) -> NDArray[np.int64]:
 
 
 def _joined(pieces: Sequence[Any]) -> Any:
-    if pieces[0] is None:
-        return None
     if isinstance(pieces[0], list):
         return [item for piece in pieces for item in piece]
     return np.concatenate(pieces)
 
 
-def _nothing() -> Hidden:
-    none = np.zeros(0, np.int64)
-    return Hidden(none, [], none, np.zeros((0, 1), np.int64), None, None, None)
-
-
 def pointing(hidden: Hidden, data: Any, held: HeldOut) -> dict[str, float]:
     """Return the share of attention on the named objects, and that of the attention on another image."""
     records = data.test_records
-    if hidden.attention is None or hidden.elsewhere is None or records.boxes is None:
+    if records.boxes is None:
         return {}
     tag_of = {concept: tag for tag, name in enumerate(records.tag_names) if (concept := _concept(data, name)) >= 0}
     several = {caption: _named(data, caption, set(tag_of)) >= 2 for caption in set(hidden.caption)}
     shares: list[tuple[float, float]] = []
+    known: dict[tuple[int, int], NDArray[np.float32]] = {}  # an object is named by several captions
     for i, target in enumerate(hidden.target.tolist()):
         row = held.rows[hidden.image[i]]
         boxes = [box for box in records.boxes[row] if tag_of.get(target) == box.tag]
         if boxes and several[hidden.caption[i]]:
-            covered = coverage(boxes, _size(records, row), hidden.attention.shape[1:])
+            if (row, target) not in known:
+                known[row, target] = coverage(boxes, _size(records, row), hidden.attention.shape[1:])
+            covered = known[row, target]
             shares.append((float((hidden.attention[i] * covered).sum()), float((hidden.elsewhere[i] * covered).sum())))
     if not shares:
         return {}
@@ -143,8 +144,6 @@ def _concept(data: Any, name: str) -> int:
 
 def _named(data: Any, caption: str, concepts: set[int]) -> int:
     """Return how many different objects a caption names."""
-    from transferbench.text.words import split_words
-
     return len({concept for concept in data.vocabulary.find(split_words(caption)) if concept in concepts})
 
 
@@ -171,19 +170,17 @@ def coverage(boxes: Sequence[Any], size: tuple[int, int], grid: tuple[int, ...])
     return share
 
 
-def shown_words(hidden: Hidden, kinds: NDArray[np.str_], data: Any, held: HeldOut) -> list[HiddenWord]:
-    """Return the nouns of a few captions, spread over the held-out images, with what the model made of them."""
-    if hidden.attention is None:
-        return []
-    nouns = np.flatnonzero(kinds == "noun")
-    shown: list[HiddenWord] = []
-    for image in np.unique(np.linspace(0, len(held.rows) - 1, SHOWN).round().astype(int)):
-        mine = [i for i in nouns if hidden.image[i] == image]
-        for i in [i for i in mine if hidden.caption[i] == hidden.caption[mine[0]]][:3]:
-            names = data.vocabulary.words
-            blind = [] if hidden.blind is None else [names[g] for g in hidden.blind[i]]
-            picture = data.centre(data.test_records.images.image(held.rows[image])).permute(1, 2, 0).numpy()
-            guesses = [names[g] for g in hidden.guesses[i]]
-            word = names[hidden.target[i]]
-            shown.append(HiddenWord(picture, hidden.attention[i], hidden.caption[i], word, guesses, blind))
+def shown_words(hidden: Hidden, kinds: NDArray[np.str_], data: Any, held: HeldOut) -> list[dict[str, Any]]:
+    """Return some nouns of one caption of each of a few images, with what was guessed and where was looked."""
+    names, nouns = data.vocabulary.words, np.flatnonzero(kinds == "noun")
+    shown: list[dict[str, Any]] = []
+    for image in evenly_spaced(len(held.rows), SHOWN):
+        mine = nouns[hidden.image[nouns] == image].tolist()
+        if not mine:
+            continue
+        picture = data.centre(data.test_records.images.image(held.rows[image])).permute(1, 2, 0).numpy()
+        for i in [i for i in mine if hidden.caption[i] == hidden.caption[mine[0]]][:WORDS]:
+            guesses, blind = ([names[guess] for guess in found[i]] for found in (hidden.guesses, hidden.blind))
+            word = {"caption": hidden.caption[i], "word": names[hidden.target[i]], "guesses": guesses, "blind": blind}
+            shown.append({"picture": picture, "attention": hidden.attention[i], **word})
     return shown

@@ -85,7 +85,11 @@ class Tokeniser:
 
     def encode(self, text: str) -> Encoded:
         """Return the pieces of ``text`` and the word each belongs to; an empty text has none."""
-        coded = self._backend.encode(split_spaced(text), is_pretokenized=True, add_special_tokens=False)
+        return self.encode_words(split_spaced(text))
+
+    def encode_words(self, spaced: Sequence[str]) -> Encoded:
+        """Return the same of words that ``split_spaced`` gave."""
+        coded = self._backend.encode(spaced, is_pretokenized=True, add_special_tokens=False)
         return Encoded(coded.ids, [word for word in coded.word_ids if word is not None])
 
     def decode(self, ids: Sequence[int]) -> str:

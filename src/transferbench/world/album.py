@@ -12,17 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from transferbench.errors import UserError
 from transferbench.storage import cache_dir, digest_of, locked, write_text
 from transferbench.world.album_painter import PLAN, SPLITS, Chunk, Plan
-from transferbench.world.cache import PACKAGE, SOURCES
+from transferbench.world.cache import SOURCES, contents
 from transferbench.world.coco import caption_file, instance_file
 from transferbench.world.crew import paint_chunks
 from transferbench.world.lexicon import write_lexicon
 from transferbench.world.nouns import noun_of, plural_of
+from transferbench.world.painters import progress_bar
 from transferbench.world.taxonomy import Concept, concept_ids, leaves, read_taxonomy
 
 log = logging.getLogger(__name__)
@@ -104,9 +102,7 @@ def open_album(
 
 def album_digest(plan: Plan, pictures: int, held_out: int) -> str:
     """Return the digest of an album: of the sources that it depends on and of everything that was asked for."""
-    files = sorted(path for pattern in ALBUM_SOURCES for path in PACKAGE.glob(pattern))
-    sources = [value for path in files for value in (path.name, path.read_bytes())]
-    return digest_of(*sources, asdict(plan), pictures, held_out)
+    return digest_of(*contents(ALBUM_SOURCES), asdict(plan), pictures, held_out)
 
 
 def spoken(captions: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
@@ -118,13 +114,14 @@ def spoken(captions: Iterable[str], names: Iterable[str]) -> tuple[str, ...]:
 
 def _seen(concepts: Sequence[Concept], names: Mapping[str, str]) -> dict[str, str]:
     """Return the readable names by lemma, sorted."""
-    lemma_of = {wnid: lemma for lemma, wnid in concept_ids(concepts).items()}
-    with_pictures = {leaf.lemma for leaf in leaves(concepts)}
-    unknown = sorted(wnid for wnid in names if lemma_of.get(wnid) not in with_pictures)
+    ids = concept_ids(concepts)
+    leaf_of = {ids[leaf.lemma]: leaf for leaf in leaves(concepts)}
+    unknown = sorted(set(names) - set(leaf_of))
     if unknown or not names:
         found = f"{unknown[0]} ({names[unknown[0]]})" if unknown else "none"
         raise UserError(f"album: found the concept {found}, expected ids of leaf concepts of the embedded world")
-    return {lemma_of[wnid]: lemma_of[wnid].replace("_", " ") for wnid in sorted(names, key=lambda w: lemma_of[w])}
+    seen = sorted((leaf_of[wnid] for wnid in names), key=lambda leaf: leaf.lemma)
+    return {leaf.lemma: leaf.name for leaf in seen}
 
 
 def _chunks(pictures: int, held_out: int) -> list[Chunk]:
@@ -169,8 +166,7 @@ def _render(folder: Path, plan: Plan, chunks: Sequence[Chunk], progress: bool, w
     missing = [chunk for chunk in chunks if _known(folder, chunk) is None]
     for chunk in missing:
         (folder / chunk.record).unlink(missing_ok=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+    with progress_bar(progress) as bar:
         total = sum(chunk.count for chunk in chunks)
         row = bar.add_task("rendering captioned pictures", total=total)
         bar.advance(row, total - sum(chunk.count for chunk in missing))

@@ -6,22 +6,18 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from transferbench.errors import RunFailed, UserError
 from transferbench.storage import cache_dir, digest_of, locked, write_text
 from transferbench.world.painter import ANSWER, SPLITS, Task
+from transferbench.world.painters import Painter, ask, progress_bar, start_painter
 from transferbench.world.taxonomy import Concept, concept_ids, leaves, read_taxonomy, write_wordnet
 
 log = logging.getLogger(__name__)
@@ -29,7 +25,6 @@ log = logging.getLogger(__name__)
 TRAIN_IMAGES = 120  # pictures of a concept
 VAL_IMAGES = 30
 DONE = "done.json"  # written when every picture is there
-Painter = subprocess.Popen[str]
 PACKAGE = Path(__file__).parents[1]
 # What pictures, concepts and their ids depend on; contact sheets and this module are left out.
 SOURCES = (
@@ -69,9 +64,13 @@ class World:
 
 def world_digest(seed: int = 0, train_images: int = TRAIN_IMAGES, val_images: int = VAL_IMAGES) -> str:
     """Return the digest of the world: of the sources that it depends on, the seed and the numbers of pictures."""
-    files = sorted(path for pattern in SOURCES for path in PACKAGE.glob(pattern))
-    named = [value for path in files for value in (path.name, path.read_bytes())]
-    return digest_of(*named, seed, train_images, val_images)
+    return digest_of(*contents(SOURCES), seed, train_images, val_images)
+
+
+def contents(sources: Iterable[str]) -> list[str | bytes]:
+    """Return the names and contents of the files that match the patterns ``sources``, relative to the package."""
+    files = sorted(path for pattern in sources for path in PACKAGE.glob(pattern))
+    return [value for path in files for value in (path.name, path.read_bytes())]
 
 
 def open_world(
@@ -149,8 +148,7 @@ def _render(folder: Path, concepts: Sequence[Concept], tasks: Sequence[Task], pr
     write_wordnet(concepts, folder / "wordnet")
     for task in missing:
         shutil.rmtree(task.folder, ignore_errors=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+    with progress_bar(progress) as bar:
         row = bar.add_task("rendering the embedded world", total=sum(task.count for task in tasks))
         bar.advance(row, sum(task.count for task in tasks) - sum(task.count for task in missing))
         for task in _painting(missing, max(min(workers, len(missing)), 1)):
@@ -174,21 +172,11 @@ def _painting(tasks: Sequence[Task], workers: int) -> Iterator[Task]:
 @contextmanager
 def _painters(workers: int) -> Iterator[SimpleQueue[Painter]]:
     """Yield a queue of running painter processes, which end with the block (or when this process dies)."""
-    path = os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "transferbench.world.painter"]
     free: SimpleQueue[Painter] = SimpleQueue()
     started: list[Painter] = []
     try:
         for _ in range(workers):
-            painter = subprocess.Popen(
-                command,
-                text=True,
-                env=environment,
-                start_new_session=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
+            painter = start_painter("transferbench.world.painter")
             started.append(painter)
             free.put(painter)
         yield free
@@ -201,19 +189,9 @@ def _painted_by(free: SimpleQueue[Painter], task: Task) -> Task:
     """Have the next free painter do ``task``, and return it."""
     painter = free.get()
     try:
-        answer = _ask(painter, task.line())
+        answer = ask(painter, task.line())
     finally:
         free.put(painter)
     if answer != ANSWER:
         raise RunFailed(f"the process that renders {task.lemma} ended with code {painter.wait()}; its error is above")
     return task
-
-
-def _ask(painter: Painter, line: str) -> str:
-    """Return the answer of a painter to a line, "" when it is dead."""
-    if painter.stdin is None or painter.stdout is None:
-        return ""
-    with suppress(BrokenPipeError):
-        painter.stdin.write(line)
-        painter.stdin.flush()
-    return painter.stdout.readline()
