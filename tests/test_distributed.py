@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -39,3 +41,20 @@ def test_two_ranks_of_unequal_length_are_gathered_in_their_order(
         assert found["equal"].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
         assert found["asked"] == [6]  # the batch alone, and not its length
         assert found["main"] == (number == 0)
+
+
+LEFT = """
+import torch
+from torch.utils.data import DataLoader
+from transferbench.distributed import outlive_sigterm
+loader = DataLoader(range(9), num_workers=1, persistent_workers=True, worker_init_fn=outlive_sigterm)
+kept = iter(loader)
+next(kept)
+raise ValueError("on purpose")
+"""
+
+
+def test_an_error_leaves_no_loading_process_that_python_waits_for() -> None:
+    told = subprocess.run([sys.executable, "-c", LEFT], capture_output=True, text=True, timeout=120)
+    assert told.returncode == 1
+    assert "on purpose" in told.stderr

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
+import multiprocessing.util  # registers what is to be called after _end_workers
 import signal
 
 import torch
@@ -64,3 +67,14 @@ def outlive_sigterm(worker: int) -> None:
     They end with it.
     """
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+@atexit.register
+def _end_workers() -> None:
+    """Kill the loading processes that an error has left: when Python ends it asks them by SIGTERM, and waits.
+
+    What is registered last is called first, so this comes before ``multiprocessing`` waits.
+    """
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
