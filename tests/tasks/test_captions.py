@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +24,8 @@ from transferbench.tasks.captions import Captions
 from transferbench.tasks.hidden_words import coverage, hide_all
 from transferbench.tasks.language import LanguageModelling
 
-FILE = Path(__file__).resolve().parents[1] / "data" / "caption_tree.py"
 HEADS = ("tp", "tfm", "attfc")
 SIZE, LENGTH = 40, 48
-
-
-def written(root: Path) -> Path:
-    spec = importlib.util.spec_from_file_location("caption_tree", FILE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module.write_coco(root)
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("coco") / "tree")
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +73,8 @@ def trainer_of(folder: Path, **options: Any) -> Trainer:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_two_steps_and_the_examination(kind: str, tree: Path, lexicon: Path, tmp_path: Path) -> None:
-    data = data_of(tree, lexicon)
+def test_two_steps_and_the_examination(kind: str, coco_tree: Path, lexicon: Path, tmp_path: Path) -> None:
+    data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of(kind, len(data.classes))
     trainer = trainer_of(tmp_path, max_steps=2)
@@ -118,8 +101,8 @@ def every_word(data: CocoCaptions) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_the_loss_falls_on_one_repeated_batch(kind: str, tree: Path, lexicon: Path) -> None:
-    data = data_of(tree, lexicon)
+def test_the_loss_falls_on_one_repeated_batch(kind: str, coco_tree: Path, lexicon: Path) -> None:
+    data = data_of(coco_tree, lexicon)
     data.setup()
     torch.manual_seed(1)
     task = task_of(kind, len(data.classes))
@@ -135,8 +118,8 @@ def test_the_loss_falls_on_one_repeated_batch(kind: str, tree: Path, lexicon: Pa
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
 
 
-def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(tree: Path, lexicon: Path) -> None:
-    data = data_of(tree, lexicon)
+def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(coco_tree: Path, lexicon: Path) -> None:
+    data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of("tfm", len(data.classes))
     crops, text = next(iter(data.train_dataloader()))
@@ -146,8 +129,8 @@ def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(
     assert not any(parameter.requires_grad for parameter in task.head.language.parameters())
 
 
-def test_micro_batches_give_the_same_gradient(tree: Path, lexicon: Path) -> None:
-    data = data_of(tree, lexicon)
+def test_micro_batches_give_the_same_gradient(coco_tree: Path, lexicon: Path) -> None:
+    data = data_of(coco_tree, lexicon)
     data.setup()
     crops, text = next(iter(data.train_dataloader()))
     grads = []
@@ -158,8 +141,8 @@ def test_micro_batches_give_the_same_gradient(tree: Path, lexicon: Path) -> None
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
 
 
-def test_lookahead_is_an_optimiser_of_the_task(tree: Path, lexicon: Path, tmp_path: Path) -> None:
-    data = data_of(tree, lexicon)
+def test_lookahead_is_an_optimiser_of_the_task(coco_tree: Path, lexicon: Path, tmp_path: Path) -> None:
+    data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of("tp", len(data.classes))
     task.optimizer = functools.partial(Lookahead, inner=functools.partial(SGD, momentum=0.9), interval=2)
@@ -168,9 +151,9 @@ def test_lookahead_is_an_optimiser_of_the_task(tree: Path, lexicon: Path, tmp_pa
 
 
 def test_a_language_model_learns_the_captions_and_is_bound_to_their_tokeniser(
-    tree: Path, lexicon: Path, tmp_path: Path
+    coco_tree: Path, lexicon: Path, tmp_path: Path
 ) -> None:
-    data = data_of(tree, lexicon, images=False)
+    data = data_of(coco_tree, lexicon, images=False)
     data.setup()
     torch.manual_seed(0)
     model = MaskedLanguageModel(SIZE, 16, 1, 2, LENGTH, dropout=0.0)
@@ -188,14 +171,14 @@ def test_a_network_that_does_not_pool_its_map_is_refused() -> None:
         Captions(torchvision_backbone("vgg11"), tag_head(width=512, classes=2), AdamW)
 
 
-def test_crops_of_several_views_are_refused(tree: Path, lexicon: Path) -> None:
+def test_crops_of_several_views_are_refused(coco_tree: Path, lexicon: Path) -> None:
     several = MultiCrop({"global": {"count": 2, "size": 32, "scale": [0.5, 1.0]}})
     with pytest.raises(UserError, match="crops=caption"):
-        CocoCaptions(str(tree), crops=several, batch_size=4, eval_resize=32, eval_size=32, wordnet=str(lexicon))
+        CocoCaptions(str(coco_tree), crops=several, batch_size=4, eval_resize=32, eval_size=32, wordnet=str(lexicon))
 
 
-def test_a_mirrored_crop_mirrors_its_caption(tree: Path, lexicon: Path) -> None:
-    data = data_of(tree, lexicon)
+def test_a_mirrored_crop_mirrors_its_caption(coco_tree: Path, lexicon: Path) -> None:
+    data = data_of(coco_tree, lexicon)
     data.crops = MultiCrop(
         {"global": {"count": 1, "size": 48, "scale": [1, 1], "ratio": [1, 1], "flip": 1.0, "jitter": 0}}
     )
@@ -209,8 +192,8 @@ def test_a_mirrored_crop_mirrors_its_caption(tree: Path, lexicon: Path) -> None:
     assert seen == {True}
 
 
-def test_clusters_as_labels(tree: Path, lexicon: Path) -> None:
-    data = data_of(tree, lexicon, labels="clusters", concepts=3)
+def test_clusters_as_labels(coco_tree: Path, lexicon: Path) -> None:
+    data = data_of(coco_tree, lexicon, labels="clusters", concepts=3)
     data.setup()
     _, row = data.training_set()[(0, 0)]
     assert row.labels.shape == (3,)
@@ -225,8 +208,8 @@ def test_coverage_against_boxes_counted_by_hand() -> None:
     assert coverage([Box], (48, 48), (3, 3)).tolist() == [[0, 1, 1], [0, 0, 0], [0, 0, 0]]
 
 
-def test_hidden_words_are_every_concept_of_every_caption(tree: Path, lexicon: Path) -> None:
-    data = data_of(tree, lexicon)
+def test_hidden_words_are_every_concept_of_every_caption(coco_tree: Path, lexicon: Path) -> None:
+    data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of("attfc", len(data.classes)).eval()
     from transferbench.tasks.examination import held_out

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from transferbench.errors import UserError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SPECIAL = ("<unk>", "[SOS]", "[EOS]", "[MASK]")  # VirTex's, with these ids
 BYTE_SPECIAL = ("<|startoftext|>", "<|endoftext|>")  # CLIP's, the last two ids
 END_OF_WORD = "</w>"
+PRIVATE = 0xE000  # where Unicode leaves characters to everyone's use
 _PARALLEL = "TOKENIZERS_PARALLELISM"
 
 
@@ -52,22 +54,32 @@ def train_byte_pairs(captions: Iterable[str], size: int) -> Tokenizer:
     Raises:
         UserError: as ``train_tokeniser``.
     """
-    from tokenizers import models, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # CLIP's order: "!" is 0
     letters = [*alphabet, *(letter + END_OF_WORD for letter in alphabet)]
     fixed = len(letters) + len(BYTE_SPECIAL)
     if size < fixed:
         raise UserError(f"tokeniser size {size}: byte_bpe has {fixed} ids before any joined piece; set at least that")
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=alphabet, end_of_word_suffix=END_OF_WORD, show_progress=False
-    )
-    learner = _byte_level(models.BPE(end_of_word_suffix=END_OF_WORD))
+    # The library numbers letters with a suffix as it meets them, in an order that changes from process to process and
+    # decides between equally frequent pairs. So the last letter of a word is a character of its own while it learns.
+    last = {letter: chr(PRIVATE + index) for index, letter in enumerate(alphabet)}
+    named = {character: letter + END_OF_WORD for letter, character in last.items()}
+    spell = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str
+
+    @cache
+    def spelled(word: str) -> str:
+        letters = "".join(piece for piece, _ in spell(word))
+        return letters[:-1] + last[letters[-1]]
+
+    trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=[*alphabet, *named], show_progress=False)
+    learner = Tokenizer(models.BPE())
     with _one_thread():
-        learner.train_from_iterator((split_words(caption) for caption in captions), trainer)
+        learner.train_from_iterator(([spelled(word) for word in split_words(caption)] for caption in captions), trainer)
     vocabulary = {letter: index for index, letter in enumerate(letters)}
     merges: list[tuple[str, str]] = []
-    for left, right in json.loads(learner.to_str())["model"]["merges"]:
+    for pair in json.loads(learner.to_str())["model"]["merges"]:
+        left, right = (piece[:-1] + named.get(piece[-1], piece[-1]) for piece in pair)
         if len(vocabulary) == size - len(BYTE_SPECIAL):
             break
         merges.append((left, right))
