@@ -76,7 +76,7 @@ def hidden_words(shown: Sequence[HiddenWord]) -> str:
     note = (
         "Bright: where the model looked for the hidden word (bold); below it its guesses, green if the first is right."
     )
-    return section("Where it looked", element("div", *blocks, class_="gaze"), note=note)
+    return section("Where it looked", element("div", *blocks, class_="near gaze"), note=note)
 
 
 def gaze_figure(shown: Sequence[HiddenWord]) -> Picture:
