@@ -32,7 +32,7 @@ def saved(tmp_path: Path) -> Path:
     """A run folder with one checkpoint, as training leaves it."""
     from transferbench.build import build
 
-    parts = build_parts(CONFIG, 3)
+    parts = build_parts(CONFIG, {"classes": 3})
     task = build(CONFIG["task"])(backbone=parts.backbone, head=parts.head)
     folder = tmp_path / "run" / "checkpoints"
     folder.mkdir(parents=True)

@@ -46,8 +46,16 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
     "captions": {
         "data": ["world_captions", "coco_captions data.root=/x"],
         "model": ["resnet_small", "resnet_small_map", "resnet50", "torchvision model.name=vgg16 model.trunk=true"],
-        "head": ["icmlm_tp", "icmlm_tfm", "icmlm_attfc"],
-        "scale": ["captions_world", "captions_sweep", "captions_paper"],
+        "head": ["icmlm_tp", "icmlm_tfm", "icmlm_attfc", "clip", "siglip"],
+        "crops": ["caption", "clip"],
+        "scale": ["captions_world", "captions_sweep", "captions_paper", "clip_paper"],
+    },
+    "virtex": {
+        "data": ["world_captions", "coco_captions data.root=/x"],
+        "model": ["resnet_small_map", "resnet50", "torchvision model.name=vgg16 model.trunk=true"],
+        "head": ["virtex", "token_classification", "multilabel_classification"],
+        "crops": ["caption", "clip"],
+        "scale": ["captions_world", "captions_sweep", "virtex_paper"],
     },
     "language": {"data": ["world_texts"], "scale": ["language_world"]},
     "compare": {},  # jobs bring what they work on

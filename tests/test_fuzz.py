@@ -299,7 +299,7 @@ def checkpoint() -> bytes:
         "model": {"_target_": "transferbench.models.backbone.resnet_small", "width": 4, "layers": [1, 1]},
         "head": {"_target_": "transferbench.heads.classification.linear_head", "_partial_": True},
     }
-    parts = build_parts(config, 3)
+    parts = build_parts(config, {"classes": 3})
     weights = {f"{name}.{k}": v for name, part in vars(parts).items() for k, v in part.state_dict().items()}
     buffer = io.BytesIO()
     torch.save({"state_dict": weights, "transferbench": snapshot(config, "abc", "abc"), "global_step": 1}, buffer)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "torch.optim.")
+TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "transferbench.optim.", "torch.optim.")
 """What the task of a checkpoint may name."""
 FROM_A_FILE = "transferbench.checkpoint.backbone"
 """The target of ``model=checkpoint``; no checkpoint names it, so that it opens when that file is gone."""
+OFFERED = {
+    "classes": "the number of classes",
+    "tokens": "the number of tokens",
+    "labels": "the number of labels of an image",
+    "pad": "the id of padding",
+    "mask": "the id of a hidden piece",
+    "end": "the id of the end",
+}
+"""What a head may ask its data for (``ImageData.offered``), by argument."""
 LANGUAGE = "transferbench.checkpoint.language"
 """The target of a head's frozen language model; no checkpoint names it either."""
 
@@ -60,11 +70,29 @@ class Network(nn.Module):
         return features
 
 
-def build_parts(config: Mapping[str, Any], classes: int, allowed: Sequence[str] | None = None) -> Parts:
-    """Build the backbone, and the head for its width and ``classes``."""
+def build_parts(config: Mapping[str, Any], offered: Mapping[str, int], allowed: Sequence[str] | None = None) -> Parts:
+    """Build the backbone, and the head for its width and the numbers that the data have ``offered`` (``head_for``)."""
     backbone = build(config["model"], allowed)
-    head = build(config["head"], allowed)(width=backbone.width, classes=classes) if config.get("head") else None
-    return Parts(backbone, head)
+    if not config.get("head"):
+        return Parts(backbone, None)
+    return Parts(backbone, head_for(build(config["head"], allowed), backbone.width, offered))
+
+
+def head_for(factory: Callable[..., nn.Module], width: int, offered: Mapping[str, int]) -> nn.Module:
+    """Call the ``factory`` of a head with the ``width`` and those of the ``offered`` numbers that it asks for.
+
+    Raises:
+        UserError: it asks for a number that the data do not have.
+    """
+    wanted = inspect.signature(factory).parameters
+    for key, parameter in wanted.items():
+        if key in OFFERED and key not in offered and parameter.default is parameter.empty:
+            raise UserError(
+                f"head: it asks for {OFFERED[key]}, which these data do not have; choose data with captions, such as "
+                "data=world_captions, or another head"
+            )
+    known = {"width": width, **offered}
+    return factory(**{key: number for key, number in known.items() if key in wanted})
 
 
 def snapshot(config: Mapping[str, Any], classes: Sequence[str], class_names: Sequence[str]) -> dict[str, Any]:
@@ -140,11 +168,16 @@ def load(path: Path | str, trusted: Sequence[str] = ()) -> Network:
     """
     content = read(path)
     facts = content[SNAPSHOT]
-    parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]), (*NETWORK_TARGETS, *trusted))
+    parts = build_parts(unpretrained(facts["config"]), offered_to(facts), (*NETWORK_TARGETS, *trusted))
     network = Network(parts, facts["class_names"], facts.get("text"))
     wanted = {k: v for k, v in content["state_dict"].items() if k.startswith(("backbone.", "head."))}
     load_weights(network, wanted, str(path))
     return network.eval()
+
+
+def offered_to(facts: Mapping[str, Any]) -> dict[str, int]:
+    """Return the numbers that the head of a checkpoint with these ``facts`` was built for."""
+    return {"classes": len(facts["classes"]), **facts.get("offered", {})}
 
 
 def unpretrained(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -285,7 +318,7 @@ def load_task(path: Path | str, trusted: Sequence[str] = ()) -> LightningModule:
     content = read(path)
     facts = content[SNAPSHOT]
     allowed = (*TASK_TARGETS, *trusted)
-    parts = build_parts(unpretrained(facts["config"]), len(facts["classes"]), allowed)
+    parts = build_parts(unpretrained(facts["config"]), offered_to(facts), allowed)
     task: LightningModule = build(facts["config"]["task"], allowed)(backbone=parts.backbone, head=parts.head)
     load_weights(task, content["state_dict"], str(path))
     return task

@@ -129,10 +129,11 @@ def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
         data.setup("fit")
     sets = {} if protocol is None else protocol.all_sets({} if data is None else data.evaluation_sets())
     classes, names = ([], []) if data is None else (data.classes, data.class_names)
-    parts = build_parts(config, len(classes))
+    offered = {"classes": 0} if data is None else data.offered
+    parts = build_parts(config, offered)
     task = build(config["task"])(backbone=parts.backbone, head=parts.head)
     newest, last = folder.last_checkpoint(), newest_readable(folder.checkpoints)
-    kept = {} if data is None else data.kept()
+    kept = {} if data is None else {"offered": offered, **data.kept()}
     trainer = make_trainer(config, folder, snapshot(config, classes, names) | kept, last)
     if isinstance(task, LightningModule):
         data.check_batch(trainer.world_size)
@@ -234,7 +235,7 @@ def evaluate(config: Mapping[str, Any], prepared: Prepared, clock: Clock) -> tup
     examined = None
     if hasattr(prepared.task, "examine"):
         with clock.measure("examination"):
-            examined = prepared.task.examine(data, device)
+            examined = prepared.task.examine(data, sets, device)
     found = {} if examined is None else dict(examined.metrics)
     if protocol is None:
         return found, gather(data, {}, None, examined)

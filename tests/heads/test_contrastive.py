@@ -109,7 +109,7 @@ def test_the_losses_are_those_of_a_loop_over_pairs() -> None:
 
 
 def test_embeddings_have_length_one(three: CaptionBatch) -> None:
-    head, maps = clip_head(width=6, classes=20, text=encoder()), torch.randn(3, 6, 2, 3)
+    head, maps = clip_head(width=6, tokens=20, text=encoder()), torch.randn(3, 6, 2, 3)
     torch.testing.assert_close(
         head.embed_images(maps), F.normalize(maps.mean((2, 3)) @ head.projection.weight.T, dim=1)
     )
@@ -120,7 +120,7 @@ def test_embeddings_have_length_one(three: CaptionBatch) -> None:
 @pytest.mark.parametrize("pool", ["average", "attention"])
 def test_the_loss_of_a_head(pool: str, three: CaptionBatch) -> None:
     maps = torch.randn(3, 6, 2, 3)
-    settings = {"width": 6, "classes": 20, "text": encoder(), "pool": pool, "pool_grid": (2, 3), "pool_heads": 2}
+    settings = {"width": 6, "tokens": 20, "text": encoder(), "pool": pool, "pool_grid": (2, 3), "pool_heads": 2}
     clip, siglip = clip_head(**settings), siglip_head(**settings)
     assert clip.logit_scale.item() == pytest.approx(2.659260, abs=1e-6) and clip.logit_bias is None
     assert float(siglip.logit_scale) == pytest.approx(math.log(10)) and float(siglip.logit_bias) == -10
@@ -134,7 +134,7 @@ def test_the_loss_of_a_head(pool: str, three: CaptionBatch) -> None:
 
 
 def test_losses_are_computed_in_float32_under_autocast(three: CaptionBatch, empty: CaptionBatch) -> None:
-    head, maps = clip_head(width=6, classes=20, text=encoder()), torch.randn(3, 6, 2, 3)
+    head, maps = clip_head(width=6, tokens=20, text=encoder()), torch.randn(3, 6, 2, 3)
     with torch.autocast("cpu", torch.bfloat16):
         images, texts = head.embed_images(maps), head.embed_text(three.tokens)
         loss = head(maps, three)["contrastive"]
@@ -155,7 +155,7 @@ def test_attention_pooling_is_attention_of_the_mean() -> None:
 
 @pytest.mark.parametrize(("value", "wanted"), [(-3.0, 0.0), (7.0, 4.605170), (2.0, 2.0)])
 def test_the_scale_is_clamped(value: float, wanted: float) -> None:
-    head = clip_head(width=6, classes=20, text=encoder())
+    head = clip_head(width=6, tokens=20, text=encoder())
     nn.init.constant_(head.logit_scale, value)
     head.clamp_scale()
     assert float(head.logit_scale) == pytest.approx(wanted, abs=1e-6)
@@ -164,13 +164,13 @@ def test_the_scale_is_clamped(value: float, wanted: float) -> None:
 
 def test_the_text_encoder_may_wait_for_the_number_of_tokens() -> None:
     text = functools.partial(TextEncoder, width=16, layers=1, heads=2, embedding=5)
-    head = clip_head(width=6, classes=30, text=text)
+    head = clip_head(width=6, tokens=30, text=text)
     assert isinstance(head.text, TextEncoder) and head.text.size == 30
 
 
 def test_pairs_are_learned_by_heart(three: CaptionBatch) -> None:
     maps = torch.randn(3, 6, 2, 3)
-    for head in (clip_head(width=6, classes=20, text=encoder()), siglip_head(width=6, classes=20, text=encoder())):
+    for head in (clip_head(width=6, tokens=20, text=encoder()), siglip_head(width=6, tokens=20, text=encoder())):
         optimiser = torch.optim.Adam(head.parameters(), lr=0.02)
         losses = []
         for _ in range(40):
@@ -184,11 +184,11 @@ def test_pairs_are_learned_by_heart(three: CaptionBatch) -> None:
 
 def test_what_does_not_fit_is_said() -> None:
     with pytest.raises(UserError, match=r"head\.pool=max: expected average or attention"):
-        clip_head(width=6, classes=20, text=encoder(), pool="max")
+        clip_head(width=6, tokens=20, text=encoder(), pool="max")
     with pytest.raises(UserError, match=r"head\.scale=0"):
         ContrastiveHead(6, encoder(), None, 0, None)
     with pytest.raises(UserError, match=r"head\.pool_heads=4: expected a divisor"):
         AttentionPool(6, 4, (2, 2))
-    head = clip_head(width=6, classes=20, text=encoder(), pool="attention", pool_heads=2)
+    head = clip_head(width=6, tokens=20, text=encoder(), pool="attention", pool_heads=2)
     with pytest.raises(UserError, match="give it maps"):
         head.embed_images(torch.randn(2, 6))

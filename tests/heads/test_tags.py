@@ -53,13 +53,13 @@ def test_each_source_gives_its_targets(three: CaptionBatch) -> None:
     assert TagHead(4, 5, "bce", "concepts").targets(three).nonzero().tolist() == [[0, 0], [0, 2], [1, 4]]
     assert TagHead(4, 2, "softmax", "labels").targets(labelled).tolist() == labelled.labels.tolist()
     assert TagHead(4, 2, "softmax", "clusters").targets(labelled).tolist() == labelled.labels.tolist()
-    tokens = token_classification(width=4, classes=13).targets(three)
+    tokens = token_classification(width=4, tokens=13).targets(three)
     assert [row.nonzero().flatten().tolist() for row in tokens] == [[5, 6, 7, 8], [9, 10, 11], [5, 12]]
-    assert multilabel_classification(width=4, classes=2).targets(labelled).tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 1]]
+    assert multilabel_classification(width=4, labels=2).targets(labelled).tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 1]]
 
 
 def test_a_cluster_is_an_ordinary_class(three: CaptionBatch) -> None:
-    head, maps = tag_head(width=4, classes=3, loss="softmax", source="clusters"), torch.randn(3, 4, 2, 2)
+    head, maps = tag_head(width=4, classes=9, labels=3, loss="softmax", source="clusters"), torch.randn(3, 4, 2, 2)
     clusters = torch.tensor([2, 0, 1])
     loss = head(maps, three._replace(labels=nn.functional.one_hot(clusters, 3).float()))["tags"]
     torch.testing.assert_close(loss, nn.functional.cross_entropy(head.classifier(maps.mean((2, 3))), clusters))
@@ -70,7 +70,7 @@ def test_a_cluster_is_an_ordinary_class(three: CaptionBatch) -> None:
 def test_a_batch_without_tags_gives_zero_with_a_graph(loss: str, dtype: torch.dtype, empty: CaptionBatch) -> None:
     maps = torch.randn(2, 4, 3, 3, requires_grad=True)
     with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        for head in (tag_head(width=4, classes=5, loss=loss), token_classification(width=4, classes=9, loss=loss)):
+        for head in (tag_head(width=4, classes=5, loss=loss), token_classification(width=4, tokens=9, loss=loss)):
             (value,) = head(maps, empty).values()
             value.backward()
             assert value == 0 and maps.grad is not None and not maps.grad.any()
@@ -80,8 +80,8 @@ def test_parameters_with_a_resnet50() -> None:
     counts = [
         RESNET50 + sum(p.numel() for p in head.parameters())
         for head in (
-            token_classification(width=2048, classes=10_000),
-            multilabel_classification(width=2048, classes=80),
+            token_classification(width=2048, tokens=10_000),
+            multilabel_classification(width=2048, labels=80),
         )
     ]
     assert counts == [43_998_032, 23_674_001]
@@ -91,6 +91,6 @@ def test_what_does_not_fit_is_said(three: CaptionBatch) -> None:
     with pytest.raises(UserError, match=r"head\.loss=hinge"):
         tag_head(width=4, classes=5, loss="hinge")
     with pytest.raises(UserError, match="predicts 5 tags, but the images carry 0 labels"):
-        tag_head(width=4, classes=5, source="labels")(torch.randn(3, 4, 2, 2), three)
+        tag_head(width=4, classes=9, labels=5, source="labels")(torch.randn(3, 4, 2, 2), three)
     with pytest.raises(UserError, match="predicts 5 tags, but the images carry 4 labels"):
-        multilabel_classification(width=4, classes=5).targets(three._replace(labels=torch.zeros(3, 4)))
+        multilabel_classification(width=4, labels=5).targets(three._replace(labels=torch.zeros(3, 4)))

@@ -21,13 +21,13 @@ TINY = "transdec_postnorm::L1_H8_A2_F16"
 
 
 def head(pretext: str = "bicaptioning", **more: object) -> VirtexHead:
-    return virtex(width=6, classes=20, textual=TINY, pretext=pretext, length=7, **{"dropout": 0.0, **more})
+    return virtex(width=6, tokens=20, textual=TINY, pretext=pretext, length=7, mask=3, **{"dropout": 0.0, **more})
 
 
 def published(sizes: str, pretext: str = "bicaptioning") -> VirtexHead:
     """A head at the paper's size, without memory."""
     with torch.device("meta"):
-        return virtex(width=2048, classes=10_000, textual=f"transdec_postnorm::{sizes}", pretext=pretext)
+        return virtex(width=2048, tokens=10_000, textual=f"transdec_postnorm::{sizes}", pretext=pretext, mask=3)
 
 
 def maps(count: int = 3) -> Tensor:
@@ -111,7 +111,7 @@ def test_the_losses_are_those_of_a_loop_over_tokens(three: CaptionBatch) -> None
 
 
 def test_logits_of_zero_and_of_a_known_value(captions: Callable[..., CaptionBatch]) -> None:
-    made = virtex(width=6, classes=10_000, textual=TINY, length=7)
+    made = virtex(width=6, tokens=10_000, textual=TINY, length=7)
     for parameter in (made.textual.embedding.words.weight, made.textual.output.bias):
         nn.init.zeros_(parameter)
     text = captions([[(5, 0, -1), (9_999, 1, -1)], [(7, 0, -1)]])
@@ -121,7 +121,7 @@ def test_logits_of_zero_and_of_a_known_value(captions: Callable[..., CaptionBatc
 
 
 def test_targets_of_padding_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = virtex(width=6, classes=4, textual=TINY, pretext="captioning", length=4)
+    made = virtex(width=6, tokens=4, textual=TINY, pretext="captioning", length=4)
     known = torch.tensor([[[0.0, 1, 0, 0], [0, 0, 2, 0], [9, -9, 3, 7], [0, 0, 0, 0]]])
     monkeypatch.setattr(made.textual, "decode", lambda *_: known)
     made.textual.output = nn.Identity()
@@ -181,8 +181,34 @@ def test_log_probabilities_of_the_next_token(three: CaptionBatch) -> None:
     torch.testing.assert_close(found.exp().sum(1), torch.ones(4))
     logits = made.textual(images, three.tokens[:2, :4], torch.tensor([4, 4]))[:, -1]
     torch.testing.assert_close(found[::2], logits.log_softmax(1).detach())
-    with pytest.raises(UserError, match="cannot write captions"):
-        head("masked_lm").log_probabilities(images, prefixes)
+
+
+@pytest.mark.parametrize("pretext", ["captioning", "bicaptioning"])
+def test_the_likelihood_of_a_caption_is_that_of_a_loop(pretext: str, three: CaptionBatch) -> None:
+    made, images = head(pretext).eval(), maps().detach()
+    found = made.caption_scores(images, three.tokens)
+    for row, length in enumerate([6, 5, 4]):
+        told = 0.0
+        for textual in filter(None, (made.textual, made.backward_textual)):
+            caption = three.tokens[row, :length]
+            caption = caption if textual is made.textual else caption.flip(0)
+            logits = textual(images[row : row + 1], caption[None], torch.tensor([length]))[0].log_softmax(1)
+            told += sum(float(logits[t, caption[t + 1]]) for t in range(length - 1))
+        assert float(found[row]) == pytest.approx(told, rel=1e-5)
+
+
+def test_the_scores_of_a_gap_are_the_logits_there(three: CaptionBatch) -> None:
+    made, images = head("masked_lm").eval(), maps().detach()
+    position = torch.tensor([2, 1, 3])
+    found = made.word_scores(images, three.tokens, position)
+    logits = made.textual(images, three.tokens[:, :6], torch.tensor([6, 5, 4]))
+    torch.testing.assert_close(found.logits, logits[torch.arange(3), position].detach())
+    assert found.blind is None and found.attention is None
+
+
+def test_gaps_want_a_tokeniser_that_hides() -> None:
+    with pytest.raises(UserError, match=r"scale\.tokeniser=bpe"):
+        virtex(width=6, tokens=20, textual=TINY, pretext="masked_lm")
 
 
 def test_another_pretext_is_refused() -> None:

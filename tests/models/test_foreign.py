@@ -161,7 +161,7 @@ def saved_after(folder, config, backbone):
 
 def test_a_run_that_began_with_a_run_opens_without_it(run, tmp_path):
     config = {"model": {**TARGET, "path": str(run[0])}, "head": None}
-    parts = build_parts(config, 2)
+    parts = build_parts(config, {"classes": 2})
     later = saved_after(tmp_path, config, parts.backbone)
     (run[0] / "checkpoints" / "step-000000001.ckpt").unlink()
     network = load(later)
@@ -175,7 +175,7 @@ def test_a_run_that_began_with_a_published_file_opens_without_it(tmp_path):
         net = timm.create_model(name.split("/")[1], num_classes=0) if "/" in name else bare_network(entry_of(name))
         torch.save(numbered(net), tmp_path / "x.pth")
         config = {"model": {**TARGET, "path": str(tmp_path / "x.pth"), "name": name}, "head": None}
-        backbone = build_parts(config, 1).backbone
+        backbone = build_parts(config, {"classes": 1}).backbone
         later = saved_after(tmp_path, config, backbone)
         (tmp_path / "x.pth").unlink()
         opened = load(later).backbone
@@ -197,7 +197,7 @@ def test_a_network_of_the_users_own_opens_where_it_is_trusted(tmp_path, monkeypa
     mine = {"_target_": "my_nets.tiny", "width": 4}
     torch.save(module.tiny(4).net.state_dict(), tmp_path / "x.pth")
     config = {"model": {**TARGET, "path": str(tmp_path / "x.pth"), "network": mine}, "head": None}
-    backbone = build_parts(config, 1).backbone
+    backbone = build_parts(config, {"classes": 1}).backbone
     later = saved_after(tmp_path, config, backbone)
     with pytest.raises(UserError, match=r"'my_nets\.tiny' is refused"):
         load(later)

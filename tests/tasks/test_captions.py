@@ -12,19 +12,35 @@ import torch
 from lightning import Trainer
 from torch.optim import SGD, AdamW
 
+from transferbench.checkpoint import head_for
 from transferbench.data.multicrop import MultiCrop
 from transferbench.data.paired_captions import CocoCaptions
 from transferbench.errors import UserError
+from transferbench.heads.contrastive import clip_head, siglip_head
 from transferbench.heads.icmlm import icmlm_attfc, icmlm_tfm
-from transferbench.heads.tags import tag_head
+from transferbench.heads.tags import multilabel_classification, tag_head, token_classification
+from transferbench.heads.virtex import virtex
 from transferbench.models.backbone import resnet_small, torchvision_backbone
 from transferbench.models.language import MaskedLanguageModel
+from transferbench.models.text_encoder import TextEncoder
 from transferbench.optim.lookahead import Lookahead
 from transferbench.tasks.captions import Captions
-from transferbench.tasks.hidden_words import coverage, hide_all
+from transferbench.tasks.hidden_words import coverage
 from transferbench.tasks.language import LanguageModelling
+from transferbench.tasks.word_guesses import hide_all
 
-HEADS = ("tp", "tfm", "attfc")
+HEADS = ("tp", "labels", "tfm", "attfc", "virtex", "captioning", "masked_lm", "tokens", "multilabel", "clip", "siglip")
+WORDS = {"captions/masked_top1", "captions/masked_top1_blind", "captions/masked_count"}
+POINTING = {"captions/pointing", "captions/pointing_chance"}
+MEASURED = {  # what the examination of each head gives, beside sets
+    **dict.fromkeys(("tp", "masked_lm"), WORDS),
+    **dict.fromkeys(("tfm", "attfc"), WORDS | POINTING),
+    **dict.fromkeys(("virtex", "captioning"), WORDS | {"captions/cider", "captions/cider_shuffled"}),
+    **dict.fromkeys(
+        ("clip", "siglip"), WORDS | {f"captions/retrieval_{way}_r1" for way in ("image_to_text", "text_to_image")}
+    ),
+    **dict.fromkeys(("labels", "tokens", "multilabel"), frozenset()),
+}
 SIZE, LENGTH = 40, 48
 
 
@@ -46,20 +62,31 @@ def data_of(tree: Path, lexicon: Path, **options: Any) -> CocoCaptions:
     return CocoCaptions(str(tree), crops=crops, **{**sizes, **text, **options})
 
 
-def head_of(kind: str, classes: int) -> torch.nn.Module:
+def head_of(kind: str, data: CocoCaptions) -> torch.nn.Module:
     torch.manual_seed(0)
     language = MaskedLanguageModel(SIZE, 16, 1, 2, LENGTH)
-    if kind == "tfm":
-        return icmlm_tfm(width=64, classes=classes, language=language, heads=2, visual_positions=(2, 2))
-    if kind == "attfc":
-        return icmlm_attfc(width=64, classes=classes, language=language, common=32)
-    return tag_head(width=64, classes=classes)
+    text = functools.partial(TextEncoder, width=16, layers=1, heads=2, length=LENGTH, embedding=8)
+    decoder = {"textual": "transdec_postnorm::L1_H16_A2_F32", "length": LENGTH, "dropout": 0.0}
+    made: dict[str, Any] = {
+        "tp": tag_head,
+        "labels": functools.partial(tag_head, source="labels"),
+        "tfm": functools.partial(icmlm_tfm, language=language, heads=2, visual_positions=(2, 2)),
+        "attfc": functools.partial(icmlm_attfc, language=language, common=32),
+        "virtex": functools.partial(virtex, **decoder),
+        "captioning": functools.partial(virtex, pretext="captioning", **decoder),
+        "masked_lm": functools.partial(virtex, pretext="masked_lm", **decoder),
+        "tokens": token_classification,
+        "multilabel": multilabel_classification,
+        "clip": functools.partial(clip_head, text=text),
+        "siglip": functools.partial(siglip_head, text=text),
+    }
+    return head_for(made[kind], 64, data.offered)
 
 
-def task_of(kind: str, classes: int, **options: Any) -> Captions:
+def task_of(kind: str, data: CocoCaptions, **options: Any) -> Captions:
     torch.manual_seed(0)
     backbone = resnet_small(8, last_stride=1)
-    return Captions(backbone, head_of(kind, classes), AdamW, lr=3e-3, head_lr=3e-3, **options)
+    return Captions(backbone, head_of(kind, data), AdamW, lr=3e-3, head_lr=3e-3, **options)
 
 
 def trainer_of(folder: Path, **options: Any) -> Trainer:
@@ -76,17 +103,17 @@ def trainer_of(folder: Path, **options: Any) -> Trainer:
 def test_two_steps_and_the_examination(kind: str, coco_tree: Path, lexicon: Path, tmp_path: Path) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
-    task = task_of(kind, len(data.classes))
+    task = task_of(kind, data)
     trainer = trainer_of(tmp_path, max_steps=2)
     trainer.fit(task, datamodule=data)
     assert all(torch.isfinite(value).all() for value in task.state_dict().values())
     assert torch.isfinite(trainer.callback_metrics["val/loss"])
     task.train()
-    examined = task.examine(data, "cpu")
+    found = task.examine(data, {}, "cpu").metrics
     assert task.training
-    if kind != "tp":
-        found = examined.metrics
-        assert {"captions/masked_top1", "captions/masked_top1_blind", "captions/pointing"} <= set(found)
+    assert MEASURED[kind] <= set(found) and bool(found) == bool(MEASURED[kind])
+    assert POINTING & set(found) == POINTING & MEASURED[kind]
+    if "captions/pointing_chance" in found:
         assert 0 < found["captions/pointing_chance"] < 1
         assert found["captions/masked_count"] == sum(
             data.vocabulary.tags[i] == "noun" for text in every_word(data) for i in text if i >= 0
@@ -105,7 +132,7 @@ def test_the_loss_falls_on_one_repeated_batch(kind: str, coco_tree: Path, lexico
     data = data_of(coco_tree, lexicon)
     data.setup()
     torch.manual_seed(1)
-    task = task_of(kind, len(data.classes))
+    task = task_of(kind, data)
     crops, text = next(iter(data.train_dataloader()))
     optimizer = task.optimiser()
     losses = []
@@ -121,7 +148,7 @@ def test_the_loss_falls_on_one_repeated_batch(kind: str, coco_tree: Path, lexico
 def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(coco_tree: Path, lexicon: Path) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
-    task = task_of("tfm", len(data.classes))
+    task = task_of("tfm", data)
     crops, text = next(iter(data.train_dataloader()))
     task.head(task.maps(crops[0]), text)["blind"].backward()
     assert all(parameter.grad is None for parameter in task.backbone.parameters())
@@ -135,7 +162,7 @@ def test_micro_batches_give_the_same_gradient(coco_tree: Path, lexicon: Path) ->
     crops, text = next(iter(data.train_dataloader()))
     grads = []
     for micro in (None, 3):
-        task = task_of("tp", len(data.classes), micro_batch=micro).eval()
+        task = task_of("tp", data, micro_batch=micro).eval()
         torch.stack(list(task.head(task.maps(crops[0]), text).values())).sum().backward()
         grads.append(torch.cat([p.grad.flatten() for p in task.parameters() if p.grad is not None]))
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
@@ -144,7 +171,7 @@ def test_micro_batches_give_the_same_gradient(coco_tree: Path, lexicon: Path) ->
 def test_lookahead_is_an_optimiser_of_the_task(coco_tree: Path, lexicon: Path, tmp_path: Path) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
-    task = task_of("tp", len(data.classes))
+    task = task_of("tp", data)
     task.optimizer = functools.partial(Lookahead, inner=functools.partial(SGD, momentum=0.9), interval=2)
     trainer_of(tmp_path, max_steps=2).fit(task, datamodule=data)
     assert all(torch.isfinite(value).all() for value in task.state_dict().values())
@@ -211,7 +238,7 @@ def test_coverage_against_boxes_counted_by_hand() -> None:
 def test_hidden_words_are_every_concept_of_every_caption(coco_tree: Path, lexicon: Path) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
-    task = task_of("attfc", len(data.classes)).eval()
+    task = task_of("attfc", data).eval()
     from transferbench.tasks.examination import held_out
 
     with torch.inference_mode():

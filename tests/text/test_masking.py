@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from transferbench.text.masking import first_pieces, mask_every_word, mask_for_language, mask_one_word, mask_virtex
+from transferbench.text.masking import (
+    fill_gaps,
+    first_pieces,
+    mask_every_word,
+    mask_for_language,
+    mask_one_word,
+    mask_virtex,
+)
 
 MASK, SIZE = 3, 50
 
@@ -94,6 +101,7 @@ def test_every_word_has_a_row_of_its_own(seed: int) -> None:
         naive[positions] = MASK
         assert torch.equal(masked.tokens[i], naive)
         assert (int(masked.row[i]), int(masked.position[i]), int(masked.target[i])) == (row, positions[0], concept)
+        assert int(masked.span[i]) == len(positions)
 
 
 def test_captions_without_a_concept_give_no_row() -> None:
@@ -175,3 +183,19 @@ def test_virtex_draws_every_inner_position_alike() -> None:
     seen, _ = mask_virtex(tokens, torch.full((rows,), n + 2), MASK, SIZE, hidden_share=1.0, generator=seeded())
     share = (seen == MASK).double().mean(0)[1:-1]
     assert (share - 0.2).abs().max() < 5 * math.sqrt(0.2 * 0.8 / rows)
+
+
+def test_gaps_are_filled_as_by_hand() -> None:
+    generator = torch.Generator().manual_seed(0)
+    words = [[7], [8, 9, 10], [11, 12]]
+    pieces = torch.tensor([[*w, *[-1] * (3 - len(w))] for w in words])
+    for _ in range(20):
+        count = int(torch.randint(2, 6, (), generator=generator))
+        caption = [1, *torch.randint(20, 30, (count,), generator=generator).tolist(), 2]
+        begin = int(torch.randint(1, count + 1, (), generator=generator))
+        span = int(torch.randint(1, count + 2 - begin, (), generator=generator))
+        padded = torch.tensor([caption + [0] * (8 - len(caption))])
+        found = fill_gaps(padded, torch.tensor([begin]), torch.tensor([span]), pieces, 0)
+        for k, word in enumerate(words):
+            filled = (caption[:begin] + word + caption[begin + span :])[:8]
+            assert found[0, k].tolist() == filled + [0] * (8 - len(filled))

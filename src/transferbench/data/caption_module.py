@@ -191,6 +191,13 @@ class CaptionData(ImageData):
         """The concepts, in the order of their indices."""
         return self.vocabulary.words
 
+    @property
+    def offered(self) -> dict[str, int]:
+        """The numbers of concepts (``classes``), of ``tokens`` and of an image's ``labels``, and the special ids."""
+        counts = {**super().offered, "tokens": self.tokeniser.size, "labels": self._train_labels.shape[1]}
+        hides = {"mask": self.tokeniser.mask} if self.tokeniser.hides else {}
+        return {**counts, "pad": self.tokeniser.pad, "end": self.tokeniser.end, **hides}
+
     def kept(self) -> dict[str, Any]:
         """Return the tokeniser and the concepts."""
         text = {"tokeniser": self.tokeniser.to_json(), "vocabulary": self.vocabulary.to_dict(), "length": self.length}

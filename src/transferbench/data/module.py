@@ -112,6 +112,11 @@ class ImageData(LightningDataModule, ABC):
         """A readable name a class, in the order of the labels."""
         return self.classes
 
+    @property
+    def offered(self) -> dict[str, int]:
+        """The numbers that a head may ask for: here that of the ``classes``."""
+        return {"classes": len(self.classes)}
+
     def kept(self) -> dict[str, Any]:
         """Return what a checkpoint needs of the data beside the classes to be used again: plain values by name."""
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeAlias, cast
 
 import torch
@@ -163,22 +163,34 @@ class ContrastiveHead(nn.Module):
         return {"contrastive": siglip_loss(images, texts, scale, self.logit_bias)}
 
     @torch.no_grad()
+    def caption_scores(self, maps: Tensor, tokens: Tensor) -> Tensor:
+        """Return the cosines ``(N,)`` of captions ``(N, T)`` with their maps ``(N, width, h, w)``."""
+        return (self.embed_images(maps) * self.embed_text(tokens)).sum(dim=1)
+
+    @torch.no_grad()
     def clamp_scale(self) -> None:
         """Bring the scale back between 1 and 100; to be called after every optimiser step."""
         self.logit_scale.clamp_(0, MAX_LOG_SCALE)
 
 
 Text: TypeAlias = TextTower | Callable[..., TextTower]
-"""A text encoder, or a factory of one that waits for ``size``, the number of tokens."""
+"""A text encoder, or a factory of one that waits for ``size``, the number of tokens, and the ids ``end``, ``pad``."""
 
 
 def _build(
-    width: int, classes: int, text: Text, pool: str, grid: tuple[int, int], heads: int, scale: float, bias: float | None
+    width: int,
+    special: Mapping[str, int],
+    text: Text,
+    pool: str,
+    grid: tuple[int, int],
+    heads: int,
+    scale: float,
+    bias: float | None,
 ) -> ContrastiveHead:
-    """Build a head with the named pooling, and a text encoder for ``classes`` tokens where ``text`` waits for them."""
+    """Build a head with the named pooling, and a text encoder of ``special`` where ``text`` waits for it."""
     if pool not in ("average", "attention"):
         raise UserError(f"head.pool={pool}: expected average or attention")
-    made = text if isinstance(text, nn.Module) else cast(Callable[..., TextTower], text)(size=classes)
+    made = text if isinstance(text, nn.Module) else cast(Callable[..., TextTower], text)(**special)
     tower = cast(TextTower, made)
     pooling = AttentionPool(width, heads, (int(grid[0]), int(grid[1]))) if pool == "attention" else None
     return ContrastiveHead(width, tower, pooling, scale, bias)
@@ -187,7 +199,9 @@ def _build(
 def clip_head(
     *,
     width: int,
-    classes: int,
+    tokens: int,
+    end: int = 2,
+    pad: int = 0,
     text: Text,
     pool: str = "average",
     pool_grid: tuple[int, int] = (7, 7),
@@ -198,20 +212,24 @@ def clip_head(
 
     Args:
         width: channels of the maps.
-        classes: number of tokens of the tokeniser.
-        text: the text encoder; with ``_partial_: true`` it gets ``size=classes``.
+        tokens: number of tokens of the tokeniser.
+        end: id of the end token.
+        pad: id of padding.
+        text: the text encoder; with ``_partial_: true`` it gets these three, the first as ``size``.
         pool: of the maps: ``average`` or ``attention``.
         pool_grid: rows and columns of the learned positions of ``attention``.
         pool_heads: attention heads of ``attention``.
         scale: of the cosines at first.
     """
-    return _build(width, classes, text, pool, pool_grid, pool_heads, scale, None)
+    return _build(width, {"size": tokens, "end": end, "pad": pad}, text, pool, pool_grid, pool_heads, scale, None)
 
 
 def siglip_head(
     *,
     width: int,
-    classes: int,
+    tokens: int,
+    end: int = 2,
+    pad: int = 0,
     text: Text,
     pool: str = "average",
     pool_grid: tuple[int, int] = (7, 7),
@@ -220,4 +238,4 @@ def siglip_head(
     bias: float = -10.0,
 ) -> ContrastiveHead:
     """Build a head with SigLIP's loss; ``bias`` is added to the scaled cosines at first, the others as for CLIP."""
-    return _build(width, classes, text, pool, pool_grid, pool_heads, scale, bias)
+    return _build(width, {"size": tokens, "end": end, "pad": pad}, text, pool, pool_grid, pool_heads, scale, bias)

@@ -7,7 +7,7 @@ and its default is a choice of this package.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from transferbench.errors import UserError
 from transferbench.heads.fusion import AttentionFusion, TransformerFusion
 from transferbench.heads.tags import TagHead
-from transferbench.text.batch import CaptionBatch
+from transferbench.text.batch import CaptionBatch, WordScores
 from transferbench.text.masking import mask_one_word
 
 OUTPUTS = ("concepts", "pieces")
@@ -38,17 +38,6 @@ class Language(Protocol):
 
     def requires_grad_(self, requires_grad: bool = True) -> Language:
         """Freeze or free the weights."""
-
-
-class WordScores(NamedTuple):
-    """What N hidden words are taken for, and where in the image the model looked."""
-
-    logits: Tensor
-    """(N, K), from the image and the other words."""
-    blind: Tensor
-    """(N, K), from the other words alone."""
-    attention: Tensor
-    """(N, h, w), the cells of an image sum to 1."""
 
 
 def stack(width: int, outputs: int, layers: int, hidden: int) -> nn.Sequential:
@@ -127,8 +116,6 @@ class Icmlm(nn.Module):
             position: ``(N,)`` of the first of these.
         """
         logits, blind, attention = self._predict(maps, masked_tokens, position, attention=True)
-        if attention is None:
-            raise TypeError("the fusion gave no attention")
         return WordScores(logits, blind, attention)
 
     def _predict(

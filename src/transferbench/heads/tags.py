@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from transferbench.errors import UserError
-from transferbench.text.batch import CaptionBatch
+from transferbench.text.batch import CaptionBatch, WordScores
 
 LOSSES = ("bce", "softmax")
 SOURCES = ("concepts", "labels", "clusters", "tokens")
@@ -99,32 +100,69 @@ class TagHead(nn.Module):
         return {self.name: self.loss(self.scores(maps), self.targets(text))}
 
 
-def tag_head(*, width: int, classes: int, loss: str = "bce", source: str = "concepts") -> TagHead:
-    """Build the tag prediction of ICMLM (arXiv:2008.01392); arguments as for ``TagHead``.
+class ConceptTags(TagHead):
+    """Predict the concepts of a caption: a word that is hidden in it is guessed from the image alone."""
 
-    ``source=concepts`` is its TP_Postag, ``labels`` its TP_Label, ``clusters`` its TP_Cluster. The loss is a choice:
-    the paper's could not be read; ``bce`` with one label an image, as of clusters, makes ``softmax`` the usual one.
+    output = "concepts"
+
+    def __init__(self, width: int, classes: int, loss: str) -> None:
+        super().__init__(width, classes, loss, "concepts")
+
+    @torch.no_grad()
+    def word_scores(self, maps: Tensor, masked_tokens: Tensor, position: Tensor) -> WordScores:
+        """Return the logits of maps ``(N, width, h, w)``; the words of the captions are not read."""
+        return WordScores(self.scores(maps))
+
+
+def tag_head(
+    *,
+    width: int,
+    classes: int,
+    labels: int = 0,
+    loss: str = "bce",
+    source: Literal["concepts", "labels", "clusters"] = "concepts",
+) -> TagHead:
+    """Build the tag prediction of ICMLM (arXiv:2008.01392).
+
+    Args:
+        width: channels of the maps.
+        classes: number of concepts.
+        labels: number of labels, or of clusters, that an image may carry.
+        loss: see ``TagHead``; a choice, the paper's could not be read. ``softmax`` is the usual one for clusters.
+        source: ``concepts`` is the paper's TP_Postag, ``labels`` its TP_Label, ``clusters`` its TP_Cluster.
+
+    Raises:
+        UserError: the images carry no labels, and the head is to learn from them.
     """
-    return TagHead(width, classes, loss, source)
+    if source == "concepts":
+        return ConceptTags(width, classes, loss)
+    return TagHead(width, _labels(labels, source), loss, source)
+
+
+def _labels(labels: int, source: str) -> int:
+    if labels < 1:
+        raise UserError(f"head: tags from {source}, but the images carry none; choose data that have them")
+    return labels
 
 
 def token_classification(
-    *, width: int, classes: int, loss: str = "softmax", special: Sequence[int] = SPECIAL
+    *, width: int, tokens: int, loss: str = "softmax", special: Sequence[int] = SPECIAL
 ) -> TagHead:
     """Build VirTex's token classification: the set of a caption's tokens (arXiv:2006.06666, section 4.2).
 
     Args:
         width: channels of the maps.
-        classes: number of tokens of the tokeniser.
+        tokens: number of tokens of the tokeniser.
         loss: see ``TagHead``.
         special: ids that are never targets.
     """
-    return TagHead(width, classes, loss, "tokens", special, "classification")
+    return TagHead(width, tokens, loss, "tokens", special, "classification")
 
 
-def multilabel_classification(*, width: int, classes: int, loss: str = "softmax") -> TagHead:
+def multilabel_classification(*, width: int, labels: int, loss: str = "softmax") -> TagHead:
     """Build VirTex's multi-label classification: the categories of an image's objects (arXiv:2006.06666, section 4.2).
 
-    ``classes`` labels are outputs 1 to ``classes``; output 0, the background, is never a target.
+    The labels are outputs 1 to ``labels``; output 0, the background, is never a target. Raises ``UserError`` for
+    images without labels.
     """
-    return TagHead(width, classes + 1, loss, "labels", (0,), "classification")
+    return TagHead(width, _labels(labels, "labels") + 1, loss, "labels", (0,), "classification")

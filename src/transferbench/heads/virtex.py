@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from transferbench.errors import UserError
 from transferbench.heads.textual import TextualHead, parse_shape
-from transferbench.text.batch import CaptionBatch
+from transferbench.text.batch import CaptionBatch, WordScores
 from transferbench.text.masking import mask_virtex
 
 PRETEXTS = ("bicaptioning", "captioning", "masked_lm")
@@ -19,7 +19,11 @@ def caption_lengths(text: CaptionBatch, pad: int) -> Tensor:
 
     A caption ends behind its last token that is no padding, or belongs to a word: unknown pieces have padding's id.
     """
-    held = (text.tokens != pad) | (text.words >= 0)
+    return lengths_of((text.tokens != pad) | (text.words >= 0))
+
+
+def lengths_of(held: Tensor) -> Tensor:
+    """Return one more than the last place that is true in each row of ``held (B, T)``, at least 1."""
     place = torch.arange(1, held.shape[1] + 1, device=held.device)
     return (held * place).amax(dim=1).clamp(min=1)
 
@@ -34,36 +38,78 @@ def backward(tokens: Tensor, lengths: Tensor) -> Tensor:
     return tokens.gather(1, torch.where(mirrored >= 0, mirrored, place))
 
 
-class VirtexHead(nn.Module):
-    """Write the caption of an image.
+class Decoding(nn.Module):
+    """What heads with a decoder share: the loss of the tokens that it is to predict."""
+
+    def __init__(self, textual: TextualHead, pad: int) -> None:
+        super().__init__()
+        self.textual, self.pad = textual, pad
+
+    def cut(self, text: CaptionBatch) -> tuple[Tensor, Tensor]:
+        """Return the tokens up to the end of the longest caption ``(B, t)``, and the lengths ``(B,)``."""
+        lengths = caption_lengths(text, self.pad)
+        return text.tokens[:, : int(lengths.max())], lengths
+
+    def loss(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean cross entropy over ``targets (B, T)`` that are no padding; only their logits are computed."""
+        wanted = targets != self.pad
+        logits = textual.output(textual.decode(maps, tokens, lengths)[wanted])
+        total = F.cross_entropy(logits.float(), targets[wanted], reduction="sum")
+        return total / max(len(logits), 1)
+
+
+class GapHead(Decoding):
+    """Fill gaps in the caption of an image, knowing the words on both sides.
 
     Args:
-        textual: the decoder; with gaps to fill it must not be causal.
-        pretext: one of ``PRETEXTS``; ``bicaptioning`` adds a decoder that writes backwards and shares all but the
-            transformer with the first.
+        textual: the decoder; it must not be causal.
         pad: id of padding; it is never a target.
         mask: id of a gap.
     """
 
-    def __init__(self, textual: TextualHead, pretext: str, pad: int, mask: int) -> None:
-        super().__init__()
-        self.pretext, self.pad, self.mask = pretext, pad, mask
-        self.textual = textual
-        self.backward_textual = textual.twin() if pretext == "bicaptioning" else None
+    output = "pieces"
+
+    def __init__(self, textual: TextualHead, pad: int, mask: int) -> None:
+        super().__init__(textual, pad)
+        self.mask = mask
 
     def forward(self, maps: Tensor, text: CaptionBatch, generator: torch.Generator | None = None) -> dict[str, Tensor]:
-        """Return the losses of maps ``(B, width, h, w)``: ``captioning_forward`` and ``_backward``, or ``masked_lm``.
+        """Return the loss ``masked_lm`` of maps ``(B, width, h, w)``, the mean over all gaps of the batch; 0 without.
 
-        Each is the mean over all targets of the batch that are no padding; 0 without any. ``generator`` draws gaps.
+        ``generator`` draws the gaps.
         """
-        lengths = caption_lengths(text, self.pad)
-        tokens = text.tokens[:, : int(lengths.max())]
-        if self.pretext == "masked_lm":
-            size = self.textual.output.out_features
-            seen, targets = mask_virtex(tokens, lengths, self.mask, size, generator=generator)
-            return {
-                "masked_lm": self._loss(self.textual, maps, seen, lengths, targets.masked_fill(targets < 0, self.pad))
-            }
+        tokens, lengths = self.cut(text)
+        size = self.textual.output.out_features
+        seen, targets = mask_virtex(tokens, lengths, self.mask, size, generator=generator)
+        return {"masked_lm": self.loss(self.textual, maps, seen, lengths, targets.masked_fill(targets < 0, self.pad))}
+
+    @torch.no_grad()
+    def word_scores(self, maps: Tensor, masked_tokens: Tensor, position: Tensor) -> WordScores:
+        """Return the logits of the first token of hidden words, ``(N, V)``; arguments as for ``Icmlm.word_scores``."""
+        lengths = lengths_of(masked_tokens != self.pad)
+        vectors = self.textual.decode(maps, masked_tokens, lengths)
+        return WordScores(self.textual.output(vectors[torch.arange(len(vectors), device=vectors.device), position]))
+
+
+class VirtexHead(Decoding):
+    """Write the caption of an image.
+
+    Args:
+        textual: the decoder.
+        pad: id of padding; it is never a target.
+        both: add a decoder that writes backwards and shares all but the transformer with the first.
+    """
+
+    def __init__(self, textual: TextualHead, pad: int, both: bool) -> None:
+        super().__init__(textual, pad)
+        self.backward_textual = textual.twin() if both else None
+
+    def forward(self, maps: Tensor, text: CaptionBatch) -> dict[str, Tensor]:
+        """Return the losses of maps ``(B, width, h, w)``: ``captioning_forward``, and ``_backward`` where it writes so.
+
+        Each is the mean over all targets of the batch that are no padding; 0 without any.
+        """
+        tokens, lengths = self.cut(text)
         losses = {"captioning_forward": self._next_token(self.textual, maps, tokens, lengths)}
         if self.backward_textual is not None:
             reverse = backward(tokens, lengths)
@@ -71,61 +117,74 @@ class VirtexHead(nn.Module):
         return losses
 
     def _next_token(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
-        targets = F.pad(tokens[:, 1:], (0, 1), value=self.pad)
-        return self._loss(textual, maps, tokens, lengths, targets)
+        return self.loss(textual, maps, tokens, lengths, self._followers(tokens))
 
-    def _loss(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross entropy over ``targets (B, T)`` that are no padding; only their logits are computed."""
-        wanted = targets != self.pad
-        logits = textual.output(textual.decode(maps, tokens, lengths)[wanted])
-        total = F.cross_entropy(logits.float(), targets[wanted], reduction="sum")
-        return total / max(len(logits), 1)
+    def _followers(self, tokens: Tensor) -> Tensor:
+        return F.pad(tokens[:, 1:], (0, 1), value=self.pad)
 
     @torch.no_grad()
     def log_probabilities(self, maps: Tensor, prefixes: Tensor) -> Tensor:
         """Return the log-probabilities ``(N, V)`` of the token behind each of ``prefixes (N, t)``, written forwards.
 
         ``maps`` is ``(B, width, h, w)`` with N a multiple of B: the first N / B prefixes belong to the first image.
-
-        Raises:
-            UserError: the head fills gaps and cannot write.
         """
-        if self.pretext == "masked_lm":
-            raise UserError("head.pretext=masked_lm fills gaps and cannot write captions; train with captioning")
         maps = maps.repeat_interleave(len(prefixes) // len(maps), dim=0)
         lengths = torch.full_like(prefixes[:, 0], prefixes.shape[1])
         logits = self.textual.output(self.textual.decode(maps, prefixes, lengths)[:, -1])
         return F.log_softmax(logits.float(), dim=1)
 
+    @torch.no_grad()
+    def caption_scores(self, maps: Tensor, tokens: Tensor) -> Tensor:
+        """Return the log-likelihood ``(N,)`` of captions ``(N, T)`` of maps ``(N, width, h, w)``.
+
+        The sum over both directions where the head writes in both.
+        """
+        lengths = lengths_of(tokens != self.pad)
+        tokens = tokens[:, : int(lengths.max())]
+        total = self._likelihood(self.textual, maps, tokens, lengths)
+        if self.backward_textual is not None:
+            total = total + self._likelihood(self.backward_textual, maps, backward(tokens, lengths), lengths)
+        return total
+
+    def _likelihood(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
+        targets = self._followers(tokens)
+        logits = textual.output(textual.decode(maps, tokens, lengths)).float()
+        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+        return -(losses * (targets != self.pad)).sum(dim=1)
+
 
 def virtex(
     *,
     width: int,
-    classes: int,
+    tokens: int,
     textual: str = "transdec_postnorm::L1_H1024_A16_F4096",
     pretext: str = "bicaptioning",
     length: int = 30,
     dropout: float = 0.1,
     pad: int = 0,
-    mask: int = 3,
-) -> VirtexHead:
+    mask: int | None = None,
+) -> VirtexHead | GapHead:
     """Build a head of VirTex; the defaults are the paper's.
 
     Args:
         width: channels of the maps.
-        classes: number of tokens of the tokeniser; the paper's has 10,000.
+        tokens: number of tokens of the tokeniser; the paper's has 10,000.
         textual: sizes of the decoder, see ``heads.textual.parse_shape``.
         pretext: ``bicaptioning``, ``captioning`` (forwards only) or ``masked_lm``.
         length: longest caption, in tokens.
         dropout: of the decoder.
         pad: id of padding and of unknown pieces.
-        mask: id of a gap.
+        mask: id of a gap; None where the tokeniser has none.
 
     Raises:
-        UserError: for another pretext, or a name of sizes that cannot be read.
+        UserError: for another pretext, a name of sizes that cannot be read, or gaps to fill without a ``mask``.
     """
     if pretext not in PRETEXTS:
         raise UserError(f"head.pretext={pretext}: expected one of {', '.join(PRETEXTS)}")
-    causal = pretext != "masked_lm"
-    head = TextualHead(width, classes, parse_shape(textual), length, pad, dropout, causal)
-    return VirtexHead(head, pretext, pad, mask)
+    gaps = pretext == "masked_lm"
+    decoder = TextualHead(width, tokens, parse_shape(textual), length, pad, dropout, causal=not gaps)
+    if not gaps:
+        return VirtexHead(decoder, pad, pretext == "bicaptioning")
+    if mask is None:
+        raise UserError("head.pretext=masked_lm: this tokeniser has no id for a gap; choose scale.tokeniser=bpe")
+    return GapHead(decoder, pad, mask)

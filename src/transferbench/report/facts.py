@@ -40,6 +40,16 @@ class HiddenWord:
     blind: list[str]
 
 
+@dataclass(frozen=True)
+class WrittenCaption:
+    """A (H, W, 3) picture, the best captions that a model wrote for it, one it drew, and one that a person wrote."""
+
+    picture: Picture
+    captions: list[str]
+    sampled: str
+    reference: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """What only a run's own objects can tell; a piece left empty is left out of the report.
@@ -48,7 +58,7 @@ class Shown:
     saw them; ``concepts`` readable names, ``trained`` how many of them are names of classes trained on, and
     ``similarity`` their mean similarity to the seen concepts, all three by set; ``ties_at_cuts`` counts the ends of
     levels that cut through concepts of equal similarity (None without levels). ``notes`` are sentences about a task's
-    own measurements; ``hidden_words`` come from captions.
+    own measurements; ``hidden_words`` and ``written`` come from captions.
     """
 
     test_counts: dict[str, int] = field(default_factory=dict)
@@ -60,6 +70,7 @@ class Shown:
     ties_at_cuts: int | None = None
     notes: list[str] = field(default_factory=list)
     hidden_words: list[HiddenWord] = field(default_factory=list)
+    written: list[WrittenCaption] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

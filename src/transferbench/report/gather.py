@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from transferbench.outputs import read_metrics
-from transferbench.report.facts import HiddenWord, Neighbours, Picture, RunFacts, Shown
+from transferbench.report.facts import HiddenWord, Neighbours, Picture, RunFacts, Shown, WrittenCaption
 
 SHOWN_CROPS = 5
 THUMBNAIL = 160
@@ -55,6 +55,7 @@ def gather(
         ties_at_cuts=None if draw is None else draw.ties_at_cuts,
         notes=[] if examined is None else list(examined.facts),
         hidden_words=[] if examined is None else [HiddenWord(**word) for word in examined.words],
+        written=[] if examined is None else [WrittenCaption(**one) for one in examined.written],
     )
 
 

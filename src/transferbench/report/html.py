@@ -42,6 +42,7 @@ def write_report(facts: RunFacts, folder: Path) -> Path:
         sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
         captions.scores(facts.metrics, facts.notes),
         captions.hidden_words(facts.hidden_words),
+        captions.written(facts.written),
         sections.few_shot(drawn.get("fewshot", "")),
         sections.training({name: svg for name, svg in drawn.items() if name.startswith("curve_")}),
         sections.crops(facts.crops),

@@ -18,6 +18,7 @@ from transferbench.optim.schedule import warmup_cosine_squared
 from transferbench.tasks.examination import Examined, examine
 from transferbench.tasks.pretraining import Pretraining
 from transferbench.text.batch import CaptionBatch
+from transferbench.text.prompts import read_prompts
 
 Batch: TypeAlias = tuple[list[Tensor], CaptionBatch]
 VALIDATION_SEED = 0
@@ -48,6 +49,8 @@ class Captions(Pretraining):
             the gradient needs them, so that memory does not grow with the batch (gradient caching,
             arXiv:2101.06983). None for all at once.
         channels_last: memory format of images and convolutions.
+        prompts: by which classes are told where the head compares images with words: the name of a list, or a file
+            (``text.prompts.read_prompts``).
 
     Raises:
         UserError: the backbone's features are not those of its map, or a number is out of range.
@@ -65,6 +68,7 @@ class Captions(Pretraining):
         warmup_epochs: float = 0.0,
         micro_batch: int | None = None,
         channels_last: bool = True,
+        prompts: str = "photo",
     ) -> None:
         super().__init__(backbone, channels_last, warmup_epochs)
         if backbone.map_width != backbone.width:
@@ -74,7 +78,7 @@ class Captions(Pretraining):
             )
         if micro_batch is not None and micro_batch < 1:
             raise UserError(f"task.micro_batch={micro_batch}: expected 1 or more, or null")
-        self.head = head
+        self.head, self.prompts = head, read_prompts(prompts)
         self.optimizer, self.lr, self.head_lr = optimizer, lr, head_lr
         self.weight_decay, self.no_decay, self.micro_batch = weight_decay, no_decay, micro_batch
 
@@ -139,6 +143,6 @@ class Captions(Pretraining):
         if hasattr(language, "check_tokeniser"):
             language.check_tokeniser(self.trainer.datamodule.tokeniser.digest())  # type: ignore[attr-defined,union-attr]
 
-    def examine(self, data: Any, device: str) -> Examined:
-        """Measure on the held-out captions of ``data`` what the head can do (``tasks.examination``)."""
-        return examine(self, data, device)
+    def examine(self, data: Any, sets: Mapping[str, Any], device: str) -> Examined:
+        """Measure on the held-out captions of ``data``, and on ``sets``, what the head can do (``examination``)."""
+        return examine(self, data, sets, device)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from transferbench.errors import UserError
 from transferbench.features.extract import Pictures, batches, frozen
 
 BATCH = 128
@@ -18,17 +20,20 @@ class Examined:
     """Numbers, and what a report shows of them.
 
     Attributes:
-        metrics: flat keys, ``captions/<metric>``, fractions in [0, 1].
+        metrics: flat keys, ``captions/<metric>``; fractions in [0, 1], but for ranks and CIDEr.
         facts: sentences about how it was measured.
         words: hidden words to be shown, each the fields of a ``report.facts.HiddenWord``.
+        written: captions to be shown, each the fields of a ``report.facts.WrittenCaption``.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     facts: list[str] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
+    written: list[dict[str, Any]] = field(default_factory=list)
 
     def __or__(self, other: Examined) -> Examined:
-        return Examined(self.metrics | other.metrics, self.facts + other.facts, self.words + other.words)
+        metrics, facts = self.metrics | other.metrics, self.facts + other.facts
+        return Examined(metrics, facts, self.words + other.words, self.written + other.written)
 
 
 @dataclass(frozen=True)
@@ -42,24 +47,42 @@ class HeldOut:
     rows: list[int]
 
 
-def examine(task: Any, data: Any, device: str) -> Examined:
+def examine(task: Any, data: Any, sets: Mapping[str, Any], device: str) -> Examined:
     """Run every examination that ``task.head`` can take on the held-out records of ``data``.
 
-    ``data`` is a ``CaptionData``; the task's modes and device are left as they were.
+    ``data`` is a ``CaptionData``; ``sets`` are ``Splits`` by name, whose classes are told by their names where the head
+    compares images with words. The task's modes and device are left as they were.
     """
+    from transferbench.tasks.captioning import can_write, examine_captioning
     from transferbench.tasks.hidden_words import examine_words
+    from transferbench.tasks.retrieval import examine_retrieval
+    from transferbench.tasks.zero_shot import examine_zero_shot
 
+    head = task.head
     with frozen(task, device), torch.inference_mode():
         found = Examined(facts=[f"Parts of speech: {data.facts.tagger}; {data.facts}."])
-        if hasattr(task.head, "word_scores"):
-            found |= examine_words(task.head, data, held_out(task, data, device), device)
+        held = held_out(task, data, device)
+        if hasattr(head, "word_scores") or hasattr(head, "caption_scores"):
+            found |= examine_words(head, data, held, device)
+        if can_write(head):
+            found |= examine_captioning(head, data, held, device)
+        if hasattr(head, "embed_text"):
+            names = data.world.names if hasattr(data, "world") else {}
+            found |= examine_retrieval(head, data, held, device)
+            found |= examine_zero_shot(task, data, sets, task.prompts, device, names)
         return found
 
 
 def held_out(task: Any, data: Any, device: str) -> HeldOut:
-    """Return the maps of the held-out images' centre crops; unreadable images are left out with a warning."""
+    """Return the maps of the held-out images' centre crops; unreadable images are left out with a warning.
+
+    Raises:
+        UserError: none could be read.
+    """
     maps, rows = [], []
     for where, pictures in batches(Pictures(data.test_records.images, data.centre), BATCH):
         maps.append(task.maps(pictures.to(device)).float().cpu())
         rows += where.tolist()
+    if not maps:
+        raise UserError(f"none of the {len(data.test_records)} held-out images could be read; expected at least one")
     return HeldOut(torch.cat(maps), rows)

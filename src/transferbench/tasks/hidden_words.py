@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from transferbench.features.extract import evenly_spaced
-from transferbench.tasks.examination import BATCH, Examined, HeldOut
-from transferbench.text.masking import mask_every_word
+from transferbench.tasks.examination import Examined, HeldOut
+from transferbench.tasks.word_guesses import Hidden, hide_all
 from transferbench.text.words import split_words
 
-TOP = 5
 SHOWN, WORDS = 6, 3
 """Images that a report shows, and words of each."""
 KINDS = ("noun", "adjective", "verb")
 
 
-@dataclass(frozen=True)
-class Hidden:
-    """M hidden words: which held-out image and caption, what stood there, what was guessed, where was looked."""
-
-    image: NDArray[np.int64]
-    caption: list[str]
-    target: NDArray[np.int64]
-    guesses: NDArray[np.int64]
-    """(M, K') concepts, best first."""
-    blind: NDArray[np.int64]
-    attention: NDArray[np.float32]
-    """(M, h, w)."""
-    elsewhere: NDArray[np.float32]
-    """(M, h, w), of the same caption beside another image."""
-
-
 def examine_words(head: Any, data: Any, held: HeldOut, device: str) -> Examined:
     """Hide every concept of every held-out caption, one at a time, and let ``head`` guess it.
 
-    ``captions/masked_top1`` is the accuracy on nouns, the words that name visible things; ``..._blind`` that of the
-    language model alone; then top-5, and both for adjectives and verbs. ``captions/pointing`` is the share of the
-    attention that falls on the named object, ``captions/pointing_chance`` that of the same caption's attention on
-    another image, on captions that name two objects or more.
+    ``captions/masked_top1`` is the accuracy on nouns, the words that name visible things; ``..._blind`` that without
+    the image; then top-5, and both for adjectives and verbs. ``captions/pointing`` is the share of the attention that
+    falls on the named object, ``captions/pointing_chance`` that of the same caption's attention on another image, on
+    captions that name two objects or more.
     """
     hidden = hide_all(head, data, held, device)
     if hidden is None:
@@ -62,61 +42,21 @@ def examine_words(head: Any, data: Any, held: HeldOut, device: str) -> Examined:
             metrics[f"captions/masked_top1{name}{model}"] = float(right[:, 0].mean())
             metrics[f"captions/masked_top5{name}{model}"] = float(right.any(1).mean())
     metrics |= pointing(hidden, data, held)
-    return Examined(metrics, words=shown_words(hidden, kinds, data, held))
+    return Examined(metrics, [said_of(head)], shown_words(hidden, kinds, data, held))
 
 
-def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden | None:
-    """Return the guesses for every concept of every caption of the ``held`` images; None where no caption has one."""
-    rows: list[tuple[int, str]] = [
-        (at, caption) for at, row in enumerate(held.rows) for caption in data.test_records.captions[row]
-    ]
-    found: list[dict[str, Any]] = []
-    for start in range(0, len(rows), BATCH):
-        part = rows[start : start + BATCH]
-        encoded = [data.encoder(caption, torch.zeros(0), at) for at, caption in part]
-        tokens, words, concepts = (torch.stack([e[i] for e in encoded]) for i in range(3))
-        masked = mask_every_word(tokens, words, concepts, data.tokeniser.mask)
-        source = np.array([at for at, _ in part])[masked.row.numpy()]
-        for piece in filter(len, torch.split(torch.arange(len(source)), 4 * BATCH)):
-            found.append(_guess(head, held.maps, masked, piece, source, device))
-            found[-1]["caption"] = [part[int(row)][1] for row in masked.row[piece]]
-    if not found:
-        return None
-    return Hidden(**{key: _joined([one[key] for one in found]) for key in found[0]})
-
-
-def _guess(
-    head: Any, maps: Tensor, masked: Any, piece: Tensor, source: NDArray[np.int64], device: str
-) -> dict[str, Any]:
-    image = source[piece.numpy()]
-    tokens, position = masked.tokens[piece].to(device), masked.position[piece].to(device)
-    here, elsewhere = (
-        head.word_scores(maps[which].to(device), tokens, position) for which in (image, (image + 1) % len(maps))
-    )
-    return {
-        "image": image,
-        "target": masked.target[piece].numpy(),
-        "guesses": _ranked(here.logits),
-        "blind": _ranked(here.blind),
-        "attention": here.attention.float().cpu().numpy(),
-        "elsewhere": elsewhere.attention.float().cpu().numpy(),
-    }
-
-
-def _ranked(scores: Tensor) -> NDArray[np.int64]:
-    return scores.topk(min(TOP, scores.shape[1]), dim=1).indices.cpu().numpy()
-
-
-def _joined(pieces: Sequence[Any]) -> Any:
-    if isinstance(pieces[0], list):
-        return [item for piece in pieces for item in piece]
-    return np.concatenate(pieces)
+def said_of(head: Any) -> str:
+    """Return how ``head`` guesses a hidden word, and what stands for its guess without the image."""
+    if hasattr(head, "language"):
+        return "Text alone: a classifier of the language model's vector of the gap, trained beside the head."
+    way = "Each word is put into the gap" if hasattr(head, "caption_scores") else "The gap is filled"
+    return f"{way}. Text alone: the same network beside the average map of all held-out images."
 
 
 def pointing(hidden: Hidden, data: Any, held: HeldOut) -> dict[str, float]:
     """Return the share of attention on the named objects, and that of the attention on another image."""
     records = data.test_records
-    if records.boxes is None:
+    if records.boxes is None or hidden.attention is None or hidden.elsewhere is None:
         return {}
     tag_of = {concept: tag for tag, name in enumerate(records.tag_names) if (concept := _concept(data, name)) >= 0}
     several = {caption: _named(data, caption, set(tag_of)) >= 2 for caption in set(hidden.caption)}
@@ -172,6 +112,8 @@ def coverage(boxes: Sequence[Any], size: tuple[int, int], grid: tuple[int, ...])
 
 def shown_words(hidden: Hidden, kinds: NDArray[np.str_], data: Any, held: HeldOut) -> list[dict[str, Any]]:
     """Return some nouns of one caption of each of a few images, with what was guessed and where was looked."""
+    if hidden.attention is None:
+        return []
     names, nouns = data.vocabulary.words, np.flatnonzero(kinds == "noun")
     shown: list[dict[str, Any]] = []
     for image in evenly_spaced(len(held.rows), SHOWN):

@@ -32,6 +32,8 @@ class EveryMasked(NamedTuple):
     """(M,) concept."""
     row: Tensor
     """(M,) which caption."""
+    span: Tensor
+    """(M,) how many pieces are hidden."""
 
 
 class LanguageMasked(NamedTuple):
@@ -77,7 +79,28 @@ def mask_every_word(tokens: Tensor, words: Tensor, concepts: Tensor, mask: int) 
     """Return a row for every concept of every caption, in their order; arguments as for ``mask_one_word``."""
     row, position = first_pieces(words, concepts).nonzero(as_tuple=True)
     hidden = words[row] == words[row, position][:, None]
-    return EveryMasked(tokens[row].masked_fill(hidden, mask), position, concepts[row, position], row)
+    return EveryMasked(tokens[row].masked_fill(hidden, mask), position, concepts[row, position], row, hidden.sum(dim=1))
+
+
+def fill_gaps(tokens: Tensor, position: Tensor, span: Tensor, pieces: Tensor, pad: int) -> Tensor:
+    """Return captions with each of K words in turn where one is hidden, ``(N, K, T)``; what grows beyond T is cut.
+
+    Args:
+        tokens: (N, T) ids, padded with ``pad``.
+        position: (N,) of the first hidden piece.
+        span: (N,) how many pieces are hidden.
+        pieces: (K, L) the pieces of each word, -1 behind them.
+        pad: id of padding.
+    """
+    count = tokens.shape[1]
+    place = torch.arange(count, device=tokens.device)
+    begin, lengths = position[:, None, None], (pieces >= 0).sum(dim=1)[None, :, None]
+    words = pieces[None].expand(len(tokens), -1, -1)
+    inside = words.gather(2, (place - begin).clamp(0, pieces.shape[1] - 1).expand(-1, len(pieces), -1))
+    source = torch.where(place < begin, place, place - lengths + span[:, None, None])
+    outside = tokens[:, None].expand(-1, len(pieces), -1).gather(2, source.clamp(0, count - 1))
+    outside = outside.masked_fill(source >= count, pad)
+    return torch.where((place >= begin) & (place < begin + lengths), inside, outside)
 
 
 def mask_for_language(

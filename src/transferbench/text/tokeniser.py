@@ -71,6 +71,11 @@ class Tokeniser:
         return self._special.end
 
     @property
+    def hides(self) -> bool:
+        """Whether there is an id that stands for a hidden piece."""
+        return self._special.mask is not None
+
+    @property
     def mask(self) -> int:
         """The id that stands for a hidden piece.
 
