@@ -21,6 +21,7 @@ TASKS = {  # experiment -> task
     f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0] for f in (CONF / "experiment").glob("*.yaml")
 }
 NEEDS = {name: ["needs.model=/x"] for name, task in TASKS.items() if task == "frozen"}
+NEEDS["caption_folder"] = ["model.path=/x", "data.root=/x"]
 NEEDS |= {name: ["++needs.language=/x"] for name, task in TASKS.items() if task == "captions"}
 FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group that go with it
     "supervised": {
@@ -44,7 +45,16 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
         "transfer": ["levels", "trex", "cog", "fewshot"],
     },
     "captions": {
-        "data": ["world_captions", "coco_captions data.root=/x"],
+        "data": [
+            "world_captions",
+            "coco_captions data.root=/x",
+            "karpathy data.captions=/x data.images=/x",
+            "visual_genome data.root=/x",
+            "conceptual data.captions=/x data.images=/x",
+            "open_clip_csv data.captions=/x",
+            "flickr_tokens data.captions=/x data.images=/x",
+            "tar_captions data.shards=/x",
+        ],
         "model": ["resnet_small", "resnet_small_map", "resnet50", "torchvision model.name=vgg16 model.trunk=true"],
         "head": ["icmlm_tp", "icmlm_tfm", "icmlm_attfc", "clip", "siglip"],
         "crops": ["caption", "clip"],
@@ -61,6 +71,7 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
     "compare": {},  # jobs bring what they work on
     "cog_levels": {},
     "zoo": {},
+    "caption_folder": {},
 }
 
 

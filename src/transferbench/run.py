@@ -313,5 +313,6 @@ def quieten() -> None:
     for name in ("utilities.rank_zero", "accelerators.cuda", "trainer.connectors.checkpoint_connector"):
         logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
     resumed = "ended before the epoch ended"  # Lightning cannot know that the data module goes on where it was
-    for message in ("does not have many workers", "isinstance.treespec", "number of training batches", resumed):
+    frozen = "in eval mode at the start of training"  # a language model that ICMLM holds fixed
+    for message in ("does not have many workers", "isinstance.treespec", "number of training batches", resumed, frozen):
         warnings.filterwarnings("ignore", message=f".*{message}")

@@ -47,10 +47,12 @@ class Speller:
         self.rows = torch.tensor([row + [tokeniser.end] * (LENGTH - len(row)) for row in rows])
         self.size = tokeniser.size
         self.calls: list[int] = []
+        self.starts: list[int] = []
 
     def log_probabilities(self, maps: Tensor, prefixes: Tensor) -> Tensor:
         image = maps[:, 0, 0, 0].long().repeat_interleave(len(prefixes) // len(maps))
         self.calls.append(len(maps))
+        self.starts.append(int(prefixes[0, 0]))
         chances = torch.full((len(prefixes), self.size), 0.1 / (self.size - 1))
         return chances.scatter(1, self.rows[image, prefixes.shape[1] - 1, None], 0.9).log()
 
@@ -76,6 +78,16 @@ def test_the_longest_caption_counts_its_start_and_end(tokeniser: Tokeniser) -> N
     exact = len(ids) + 2
     assert write_captions(head, numbered(1), tokeniser, exact) == TEXTS[:1]
     assert write_captions(head, numbered(1), tokeniser, exact - 2) == [tokeniser.decode(ids[:-1])]
+
+
+@pytest.mark.parametrize("faithful", [False, True])
+def test_the_start_token_is_left_out_only_when_asked(tokeniser: Tokeniser, faithful: bool) -> None:
+    head = Speller(tokeniser, TEXTS)
+    write_captions(head, numbered(1), tokeniser, 5, faithful=faithful)
+    first, *later = [start == tokeniser.start for start in head.starts]
+    assert first
+    assert len(later) == 3
+    assert set(later) == {not faithful}
 
 
 def every_caption(table: Tensor, tokeniser: Tokeniser, steps: int) -> dict[str, float]:
@@ -176,8 +188,8 @@ def test_the_examination_against_cider_by_hand(
 ) -> None:
     monkeypatch.delenv(captioning.JAR, raising=False)
     references = [data.test_records.captions[row] for row in HELD.rows]
-    examined, shown = examine_captioning(Speller(tokeniser, TEXTS), data, HELD, "cpu")
-    found = examined.metrics
+    examined = examine_captioning(Speller(tokeniser, TEXTS), data, HELD, "cpu")
+    found, shown = examined.metrics, examined.written
     assert found["captions/cider"] == pytest.approx(cider(TEXTS, references))
     assert found["captions/cider"] > 4  # half of the references are said word by word
     assert found["captions/cider_shuffled"] == pytest.approx(cider([TEXTS[6], *TEXTS[:6]], references))
@@ -194,7 +206,7 @@ def test_the_examination_against_cider_by_hand(
 
 
 def test_a_head_that_always_says_the_same_is_no_better_than_chance(data: Any, tokeniser: Tokeniser) -> None:
-    examined, _ = examine_captioning(Speller(tokeniser, TEXTS[:1] * 7), data, HELD, "cpu")
+    examined = examine_captioning(Speller(tokeniser, TEXTS[:1] * 7), data, HELD, "cpu")
     assert examined.metrics["captions/distinct"] == pytest.approx(1 / 7)
     assert examined.metrics["captions/cider"] == examined.metrics["captions/cider_shuffled"]
 
@@ -204,7 +216,7 @@ def test_spice_where_it_is_and_a_sentence_where_it_is_not(
 ) -> None:
     head = Speller(tokeniser, TEXTS)
     monkeypatch.setenv(captioning.JAR, "/nowhere/spice-1.0.jar")
-    examined, _ = examine_captioning(head, data, HELD, "cpu")
+    examined = examine_captioning(head, data, HELD, "cpu")
     assert "captions/spice" not in examined.metrics
     assert examined.facts[1].startswith("SPICE was not measured: ")
 
@@ -215,6 +227,6 @@ def test_spice_where_it_is_and_a_sentence_where_it_is_not(
         return np.array([0.0, 0.5, 1.0, 0.5])
 
     monkeypatch.setattr(captioning, "spice", fake)
-    examined, _ = examine_captioning(head, data, HELD, "cpu")
+    examined = examine_captioning(head, data, HELD, "cpu")
     assert examined.metrics["captions/spice"] == 0.5
     assert len(examined.facts) == 1

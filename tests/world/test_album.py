@@ -16,10 +16,11 @@ from PIL import Image
 from transferbench.concepts.levels import draw_levels
 from transferbench.concepts.wordnet import open_wordnet
 from transferbench.errors import RunFailed, UserError
+from transferbench.storage import digest_of
 from transferbench.world import album, crew
-from transferbench.world.album import Album, open_album, spoken
+from transferbench.world.album import ALBUM_SOURCES, Album, open_album, spoken
 from transferbench.world.album_painter import Chunk, Plan, photograph, run_lengths
-from transferbench.world.cache import PACKAGE
+from transferbench.world.cache import PACKAGE, contents
 from transferbench.world.taxonomy import concept_ids, leaves, read_taxonomy, write_wordnet
 
 CONCEPTS = read_taxonomy()
@@ -219,3 +220,8 @@ def test_every_source_of_the_digest_exists_and_none_is_forgotten() -> None:
         if path.suffix == ".py":
             for other in left:
                 assert f"world.{other.stem} import" not in path.read_text(), f"{path.name} depends on {other.name}"
+
+
+def test_the_album_is_frozen() -> None:
+    """Measured numbers are of these pictures and captions: who changes them measures again."""
+    assert digest_of(*contents(ALBUM_SOURCES)) == "565f483a928acdd7"

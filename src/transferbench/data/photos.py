@@ -13,29 +13,29 @@ from transferbench.data.labelled import EXTENSIONS
 from transferbench.errors import UserError
 
 
-def read_photos(path: Path | str) -> FolderImages:
+def read_photos(root: Path | str) -> FolderImages:
     """List the images in a folder and in the folders in it, sorted by name; hidden ones are passed over.
 
     There are no classes: the label of an image is its index.
 
     Args:
-        path: a folder, or the file of one image.
+        root: a folder, or the file of one image.
 
     Raises:
         UserError: nothing there, or no images in it.
     """
-    chosen = Path(path).expanduser()
+    chosen = Path(root).expanduser()
     if chosen.is_dir():
-        root, names = chosen, sorted(_image_files(chosen))
+        folder, names = chosen, sorted(_image_files(chosen))
     elif chosen.is_file():
-        root, names = chosen.parent, [chosen.name]
+        folder, names = chosen.parent, [chosen.name]
     else:
         raise UserError(f"{chosen}: no such file or folder; set data.root=FOLDER to a folder of images.")
     if not names:
         raise UserError(
             f"{chosen}: no images in it; expected files ending in {' '.join(EXTENSIONS)}. Set data.root=FOLDER."
         )
-    return FolderImages(root, names, np.arange(len(names)), ())
+    return FolderImages(folder, names, np.arange(len(names)), ())
 
 
 def _image_files(root: Path) -> Iterator[str]:

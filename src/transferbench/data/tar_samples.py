@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from transferbench.data.annotation_files import Skipped
 from transferbench.data.captions import clean_caption
@@ -14,6 +15,10 @@ from transferbench.data.captions import clean_caption
 IMAGE_SUFFIXES = ("jpg", "png", "jpeg", "webp")
 LARGEST = 2**28
 """Bytes of the largest member that is read: what is larger is no photo."""
+
+Part: TypeAlias = tuple[bytes, int]
+"""The content of a member, and where it begins in the archive."""
+NOTHING: Part = (b"", 0)
 
 
 @dataclass(frozen=True)
@@ -24,11 +29,13 @@ class TarSample:
         key: folder and name of its members, up to the first dot of the name.
         image: the bytes of the image's file.
         captions: at least one.
+        offset: where the image's bytes begin in the archive, decompressed.
     """
 
     key: str
     image: bytes
     captions: tuple[str, ...]
+    offset: int = 0
 
 
 class _StrictInfo(tarfile.TarInfo):
@@ -56,18 +63,18 @@ def samples_in(shard: Path, skipped: Skipped, caption_field: str | None = None) 
         skipped: counts what is left out; a shard that is damaged gives the samples before the damage.
         caption_field: the field of the ``.json`` member that holds the caption, or a list of them; None for ``.txt``.
     """
-    key, parts = "", dict[str, bytes]()
-    for new, suffix, content in _members(shard, skipped, "txt" if caption_field is None else "json"):
+    key, parts = "", dict[str, Part]()
+    for new, suffix, part in _members(shard, skipped, "txt" if caption_field is None else "json"):
         if new != key or suffix in parts:
             yield from _sample(shard, key, parts, skipped, caption_field)
             key, parts = new, {}
-        if content is not None:
-            parts[suffix] = content
+        if part is not None:
+            parts[suffix] = part
     yield from _sample(shard, key, parts, skipped, caption_field)
 
 
-def _members(shard: Path, skipped: Skipped, caption_suffix: str) -> Iterator[tuple[str, str, bytes | None]]:
-    """Yield key, suffix and, of images and captions, the content."""
+def _members(shard: Path, skipped: Skipped, caption_suffix: str) -> Iterator[tuple[str, str, Part | None]]:
+    """Yield key, suffix and, of images and captions, the content and where it begins."""
     wanted = (*IMAGE_SUFFIXES, caption_suffix)
     try:
         with tarfile.open(shard, "r|*", tarinfo=_StrictInfo) as archive:
@@ -83,14 +90,15 @@ def _members(shard: Path, skipped: Skipped, caption_suffix: str) -> Iterator[tup
                     )
                     continue
                 stream = archive.extractfile(member) if suffix.lower() in wanted else None
-                yield f"{folder}{slash}{stem}", suffix.lower(), None if stream is None else stream.read()
+                part = None if stream is None else (stream.read(), member.offset_data)
+                yield f"{folder}{slash}{stem}", suffix.lower(), part
     except Exception as error:  # damaged archives raise almost anything; what was before the damage is used
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         skipped.note("shard damaged or cut off, its rest", f"{shard} ({reason})")
 
 
 def _sample(
-    shard: Path, key: str, parts: dict[str, bytes], skipped: Skipped, caption_field: str | None
+    shard: Path, key: str, parts: dict[str, Part], skipped: Skipped, caption_field: str | None
 ) -> Iterator[TarSample]:
     """Yield the sample if it is whole, count it otherwise; members of other kinds alone are nothing."""
     if not parts:
@@ -102,15 +110,15 @@ def _sample(
     elif not captions:
         skipped.note("sample without caption", f"{shard}, {key[:80]}")
     else:
-        yield TarSample(key, image, captions)
+        yield TarSample(key, image[0], captions, image[1])
 
 
-def _captions(parts: dict[str, bytes], caption_field: str | None) -> tuple[str, ...]:
+def _captions(parts: dict[str, Part], caption_field: str | None) -> tuple[str, ...]:
     if caption_field is None:
-        texts: list[object] = [parts.get("txt", b"").decode("utf-8-sig", "replace")]
+        texts: list[object] = [parts.get("txt", NOTHING)[0].decode("utf-8-sig", "replace")]
     else:
         try:
-            content = json.loads(parts.get("json", b"").decode("utf-8-sig", "replace"))
+            content = json.loads(parts.get("json", NOTHING)[0].decode("utf-8-sig", "replace"))
         except (ValueError, RecursionError):
             return ()
         value = content.get(caption_field) if isinstance(content, dict) else None

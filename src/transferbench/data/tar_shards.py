@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,15 +13,18 @@ from PIL import Image
 from torch.utils.data import IterableDataset, get_worker_info
 
 from transferbench.data.annotation_files import Skipped
-from transferbench.data.images import decode_image
-from transferbench.data.loading import Failure
+from transferbench.data.images import UnreadableImage, decode_image
+from transferbench.data.loading import Failure, OnError
 from transferbench.data.shard_list import count_samples, find_shards
 from transferbench.data.tar_samples import TarSample, samples_in
+from transferbench.data.unreadable import UnreadableLog
 from transferbench.errors import UserError
 from transferbench.storage import digest_of
 
 Pair: TypeAlias = tuple[Image.Image, tuple[str, ...], str]
 """An RGB image, its captions and the key of the sample."""
+
+UNREADABLE = "image not readable"
 
 
 class TarShards(IterableDataset[Pair | Failure]):
@@ -51,6 +55,9 @@ class TarShards(IterableDataset[Pair | Failure]):
         rank: of this process.
         world: how many ranks there are.
         workers: loading processes of each rank, 0 for none beside it.
+        held_out: samples at the beginning of the first shard that are not given.
+        unreadable: takes note of the unreadable images, which ``skipped`` then does not warn of.
+        on_error: ``raise`` ends the stream with a ``Failure`` at the first unreadable image.
 
     Raises:
         UserError: shards are missing, the number of samples is unknown, or there are fewer shards than workers of all
@@ -71,6 +78,9 @@ class TarShards(IterableDataset[Pair | Failure]):
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
+        held_out: int = 0,
+        unreadable: UnreadableLog | None = None,
+        on_error: OnError = "skip",
     ) -> None:
         groups = find_shards(sources)
         self.shards = [shard for group in groups for shard in group]
@@ -78,6 +88,7 @@ class TarShards(IterableDataset[Pair | Failure]):
         self.buffer, self.initial = max(1, buffer), max(1, min(initial, buffer))
         self.caption_field = caption_field
         self.seed, self.rank, self.world, self.workers = seed, rank, world, max(1, workers)
+        self.held_out, self.unreadable, self.on_error = held_out, unreadable, on_error
         self.epoch = 0
         self.skipped = Skipped(sources)
         self._odds = _odds(groups, weights)
@@ -114,16 +125,21 @@ class TarShards(IterableDataset[Pair | Failure]):
     def __iter__(self) -> Iterator[Pair | Failure]:
         """Yield this worker's samples; warn at the end of all that was left out."""
         info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        return self.share(0, 1) if info is None else self.share(info.id, info.num_workers)
+
+    def share(self, worker: int, workers: int) -> Generator[Pair | Failure, None, None]:
+        """Yield the samples of one of ``workers``; warn at the end, or when closed, of all that was left out."""
         self.skipped = Skipped(self.skipped.source)
         try:
             yield from self._training(worker, workers) if self.training else self._evaluation(worker, workers)
         finally:
+            if self.unreadable is not None:
+                self.skipped.counts.pop(UNREADABLE, None)
             self.skipped.report()
 
     def _evaluation(self, worker: int, workers: int) -> Iterator[Pair | Failure]:
-        for shard in self.shards[worker::workers]:
-            for sample in samples_in(shard, self.skipped, self.caption_field):
+        for index in range(worker, len(self.shards), workers):
+            for sample in self._samples_of(index):
                 if (pair := self._decoded(sample)) is not None:
                     yield pair
 
@@ -140,7 +156,7 @@ class TarShards(IterableDataset[Pair | Failure]):
                     continue
                 yield pair
                 left, given = left - 1, given + 1
-                if left == 0:
+                if left == 0 or isinstance(pair, Failure):
                     return
             if given == 0:
                 yield Failure(
@@ -160,18 +176,27 @@ class TarShards(IterableDataset[Pair | Failure]):
             order = self._generator("shards").permutation(len(self.shards))
             chosen = order[self.rank :: self.world][worker::workers]
         for index in chosen.tolist():
-            yield from samples_in(self.shards[index], self.skipped, self.caption_field)
+            yield from self._samples_of(index)
+
+    def _samples_of(self, index: int) -> Iterator[TarSample]:
+        samples = samples_in(self.shards[index], self.skipped, self.caption_field)
+        return islice(samples, 0 if index else self.held_out, None)
 
     def _generator(self, *purpose: object) -> np.random.Generator:
         return np.random.default_rng(int(digest_of("tar", self.seed, self.epoch, *purpose), 16))
 
-    def _decoded(self, sample: TarSample) -> Pair | None:
+    def _decoded(self, sample: TarSample) -> Pair | Failure | None:
         """Return the sample with its image decoded; count one that cannot be, and return None."""
         try:
             return decode_image(io.BytesIO(sample.image)), sample.captions, sample.key
         except Exception as error:  # decoders raise almost anything on damaged files
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            self.skipped.note("image not readable", f"{sample.key[:80]} ({reason})")
+            self.skipped.note(UNREADABLE, f"{sample.key[:80]} ({reason})")
+            found = UnreadableImage(f"{sample.key[:80]} in {self.skipped.source}", reason)
+            if self.on_error == "raise":
+                return Failure(f"{found} (mend the shard, or set data.on_error=skip).")
+            if self.unreadable is not None:
+                self.unreadable.note(found)
             return None
 
 

@@ -45,6 +45,10 @@ def wandb_facts(facts: RunFacts, report: Path | None = None) -> dict[str, Any]:
         )
         for word in facts.hidden_words
     ]
+    found["media/captions"] = [
+        wandb.Image(enlarged(one.picture, SIDE), caption=f"{one.captions[0] if one.captions else ''} | {one.reference}")
+        for one in facts.written
+    ]
     near = of_one_size([neighbour_strip(one) for one in facts.neighbours])
     found["media/neighbours"] = [
         wandb.Image(strip, caption=neighbour_caption(one)) for strip, one in zip(near, facts.neighbours)
