@@ -18,7 +18,7 @@ from transferbench.check import problems_of
 CONF = cli.conf_dir()
 EXPERIMENTS = sorted(f.stem for f in (CONF / "experiment").glob("*.yaml"))
 TASKS = {  # experiment -> task
-    f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0] for f in (CONF / "experiment").glob("*.yaml")
+    f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0].replace("contrastive", "captions") for f in (CONF / "experiment").glob("*.yaml")
 }
 NEEDS = {name: ["needs.model=/x"] for name, task in TASKS.items() if task == "frozen"}
 NEEDS["caption_folder"] = ["model.path=/x", "data.root=/x"]
@@ -56,16 +56,19 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
             "tar_captions data.shards=/x",
         ],
         "model": ["resnet_small", "resnet_small_map", "resnet50", "torchvision model.name=vgg16 model.trunk=true"],
-        "head": ["icmlm_tp", "icmlm_tfm", "icmlm_attfc", "clip", "siglip"],
+        "head": [
+            "icmlm_tp",
+            "icmlm_tfm",
+            "icmlm_attfc",
+            "virtex",
+            "token_classification",
+            "multilabel_classification",
+            "clip",
+            "siglip",
+        ],
         "crops": ["caption", "clip"],
-        "scale": ["captions_world", "captions_sweep", "captions_paper", "clip_paper"],
-    },
-    "virtex": {
-        "data": ["world_captions", "coco_captions data.root=/x"],
-        "model": ["resnet_small_map", "resnet50", "torchvision model.name=vgg16 model.trunk=true"],
-        "head": ["virtex", "token_classification", "multilabel_classification"],
-        "crops": ["caption", "clip"],
-        "scale": ["captions_world", "captions_sweep", "virtex_paper"],
+        "task": ["captions", "virtex", "contrastive"],
+        "scale": ["captions_world", "captions_sweep", "captions_paper", "virtex_paper", "clip_paper"],
     },
     "language": {"data": ["world_texts"], "scale": ["language_world"]},
     "compare": {},  # jobs bring what they work on

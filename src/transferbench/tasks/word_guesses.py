@@ -18,7 +18,7 @@ from transferbench.text.masking import fill_gaps, mask_every_word
 
 TOP = 5
 """Guesses that are kept of each word."""
-FILLED, FEWEST = 50_000, 50
+FILLED, FEWEST = 25_000, 50
 """Captions that are filled in for a head that reads whole ones, in all; hidden words are at least so many."""
 AT_ONCE = 1024
 """Filled captions that go through the head together."""
