@@ -18,7 +18,8 @@ from transferbench.check import problems_of
 CONF = cli.conf_dir()
 EXPERIMENTS = sorted(f.stem for f in (CONF / "experiment").glob("*.yaml"))
 TASKS = {  # experiment -> task
-    f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0].replace("contrastive", "captions") for f in (CONF / "experiment").glob("*.yaml")
+    f.stem: re.findall(r"override /task: (\w+)", f.read_text())[0].replace("contrastive", "captions")
+    for f in (CONF / "experiment").glob("*.yaml")
 }
 NEEDS = {name: ["needs.model=/x"] for name, task in TASKS.items() if task == "frozen"}
 NEEDS["caption_folder"] = ["model.path=/x", "data.root=/x"]

@@ -168,6 +168,19 @@ def test_micro_batches_give_the_same_gradient(coco_tree: Path, lexicon: Path) ->
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
 
 
+def test_statistics_of_micro_batches_are_counted_once(coco_tree: Path, lexicon: Path) -> None:
+    data = data_of(coco_tree, lexicon)
+    data.setup()
+    crops, text = next(iter(data.train_dataloader()))
+    task, plain = task_of("tp", data, micro_batch=2).train(), task_of("tp", data).train()
+    task.head(task.maps(crops[0]), text)["tags"].backward()
+    for piece in torch.split(crops[0], 2):
+        plain.maps(piece)
+    for name, value in plain.backbone.named_buffers():
+        if "running" in name:
+            torch.testing.assert_close(task.backbone.get_buffer(name), value)
+
+
 def test_lookahead_is_an_optimiser_of_the_task(coco_tree: Path, lexicon: Path, tmp_path: Path) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
@@ -202,6 +215,12 @@ def test_crops_of_several_views_are_refused(coco_tree: Path, lexicon: Path) -> N
     several = MultiCrop({"global": {"count": 2, "size": 32, "scale": [0.5, 1.0]}})
     with pytest.raises(UserError, match="crops=caption"):
         CocoCaptions(str(coco_tree), crops=several, batch_size=4, eval_resize=32, eval_size=32, wordnet=str(lexicon))
+
+
+def test_crops_that_are_finished_on_the_device_are_refused(coco_tree: Path, lexicon: Path) -> None:
+    batched = MultiCrop({"global": {"count": 1, "size": 32, "scale": [0.5, 1.0]}}, batched=True)
+    with pytest.raises(UserError, match=r"crops\.batched=true"):
+        CocoCaptions(str(coco_tree), crops=batched, batch_size=4, eval_resize=32, eval_size=32, wordnet=str(lexicon))
 
 
 def test_a_mirrored_crop_mirrors_its_caption(coco_tree: Path, lexicon: Path) -> None:

@@ -20,7 +20,8 @@ from transferbench.storage import digest_of
 from transferbench.world import album, crew
 from transferbench.world.album import ALBUM_SOURCES, Album, open_album, spoken
 from transferbench.world.album_painter import Chunk, Plan, photograph, run_lengths
-from transferbench.world.cache import PACKAGE, contents
+from transferbench.world.cache import PACKAGE
+from transferbench.world.cache import contents as sources
 from transferbench.world.taxonomy import concept_ids, leaves, read_taxonomy, write_wordnet
 
 CONCEPTS = read_taxonomy()
@@ -224,4 +225,4 @@ def test_every_source_of_the_digest_exists_and_none_is_forgotten() -> None:
 
 def test_the_album_is_frozen() -> None:
     """Measured numbers are of these pictures and captions: who changes them measures again."""
-    assert digest_of(*contents(ALBUM_SOURCES)) == "565f483a928acdd7"
+    assert digest_of(*sources(ALBUM_SOURCES)) == "565f483a928acdd7"

@@ -139,6 +139,10 @@ class CaptionData(ImageData):
             raise UserError(f"data.labels is {labels!r}; expected tags or clusters.")
         if length < 3:
             raise UserError(f"data.length={length}: expected room for start, end and a word, 3 or more")
+        if self.batched:
+            raise UserError(
+                "crops.batched=true: crops that go with captions are made whole by the workers; leave it out"
+            )
         if isinstance(self.crops, MultiCrop) and len(self.crops) != 1:
             raise UserError(f"crops asks for {len(self.crops)} crops; a caption goes with one: choose crops=caption")
         self.tokeniser_name, self.tokens, self.length = tokeniser, vocabulary, length

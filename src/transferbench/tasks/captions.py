@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -20,6 +22,7 @@ from transferbench.tasks.pretraining import Pretraining
 from transferbench.text.batch import CaptionBatch
 from transferbench.text.prompts import read_prompts
 
+Contexts: TypeAlias = tuple[AbstractContextManager[None], AbstractContextManager[None]]
 Batch: TypeAlias = tuple[list[Tensor], CaptionBatch]
 VALIDATION_SEED = 0
 
@@ -29,6 +32,25 @@ class Head(Protocol):
 
     def __call__(self, maps: Tensor, text: CaptionBatch) -> dict[str, Tensor]:
         """Return scalar losses of maps ``(B, C, h, w)`` and their captions."""
+
+
+def _first_and_again(net: nn.Module) -> Contexts:
+    """Return the contexts of activations that are computed, and of the same computed again."""
+    return nullcontext(), _unmoved(net)
+
+
+@contextmanager
+def _unmoved(net: nn.Module) -> Iterator[None]:
+    """Keep the running statistics of batch norms as they are: what is computed again has been counted."""
+    norms = [one for one in net.modules() if isinstance(one, nn.modules.batchnorm._BatchNorm)]
+    momenta = [one.momentum for one in norms]
+    try:
+        for one in norms:
+            one.momentum = 0.0
+        yield
+    finally:
+        for one, momentum in zip(norms, momenta):
+            one.momentum = momentum
 
 
 class Captions(Pretraining):
@@ -94,7 +116,8 @@ class Captions(Pretraining):
             found: Tensor = net.feature_map(images)
             return found
         pieces = torch.split(images, self.micro_batch)
-        return torch.cat([checkpoint(net.feature_map, piece, use_reentrant=False) for piece in pieces])
+        once = functools.partial(_first_and_again, net)
+        return torch.cat([checkpoint(net.feature_map, p, use_reentrant=False, context_fn=once) for p in pieces])
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Return the sum of the head's losses."""
