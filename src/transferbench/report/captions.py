@@ -16,7 +16,7 @@ from transferbench.report.wording import percent, set_name
 SIDE = 128
 """Shorter side of a shown picture is at least this, pixels."""
 ZERO_SHOT = re.compile(r"captions/zero_shot/(.+)/top1")
-ROWS = (("noun", ""), ("adjective", "_adjective"), ("verb", "_verb"))
+ROWS = (("visible things", ""), ("nouns", "_noun"), ("adjectives", "_adjective"), ("verbs", "_verb"))
 
 
 def overlay(image: Picture, attention: NDArray[np.float32]) -> Picture:
@@ -84,7 +84,7 @@ def _hidden_table(metrics: Mapping[str, float]) -> str:
     for kind, ending in ROWS:
         if f"captions/masked_top1{ending}" not in metrics:
             continue
-        cells = [escaped(f"{kind}s"), f"{int(metrics[f'captions/masked_count{ending}']):,}"]
+        cells = [escaped(kind), f"{int(metrics[f'captions/masked_count{ending}']):,}"]
         for top in ("top1", "top5"):
             for model in ("", "_blind"):
                 value = metrics.get(f"captions/masked_{top}{ending}{model}")

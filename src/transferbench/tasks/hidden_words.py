@@ -21,19 +21,20 @@ KINDS = ("noun", "adjective", "verb")
 def examine_words(head: Any, data: Any, held: HeldOut, device: str) -> Examined:
     """Hide every concept of every held-out caption, one at a time, and let ``head`` guess it.
 
-    ``captions/masked_top1`` is the accuracy on nouns, the words that name visible things; ``..._blind`` that without
-    the image; then top-5, and both for adjectives and verbs. ``captions/pointing`` is the share of the attention that
-    falls on the named object, ``captions/pointing_chance`` that of the same caption's attention on another image, on
-    captions that name two objects or more.
+    ``captions/masked_top1`` is the accuracy on words that name visible things: those that a category of the data is
+    called by, or all nouns where there are no categories; ``..._blind`` that without the image; then top-5, and all of
+    them for nouns, adjectives and verbs. ``captions/pointing`` is the share of the attention that falls on the named
+    object, ``captions/pointing_chance`` that of the same caption's attention on another image, on captions that name
+    two objects or more.
     """
     hidden = hide_all(head, data, held, device)
     if hidden is None:
         return Examined(facts=["No held-out caption holds a concept."])
     kinds = np.array(data.vocabulary.tags)[hidden.target]
+    things = np.isin(hidden.target, list(tags_by_concept(data)))
+    groups = {"": things if things.any() else kinds == "noun", **{f"_{kind}": kinds == kind for kind in KINDS}}
     metrics: dict[str, float] = {}
-    for kind in KINDS:
-        chosen = kinds == kind
-        name = "" if kind == "noun" else f"_{kind}"
+    for name, chosen in groups.items():
         if not chosen.any():
             continue
         metrics[f"captions/masked_count{name}"] = float(chosen.sum())
@@ -42,7 +43,13 @@ def examine_words(head: Any, data: Any, held: HeldOut, device: str) -> Examined:
             metrics[f"captions/masked_top1{name}{model}"] = float(right[:, 0].mean())
             metrics[f"captions/masked_top5{name}{model}"] = float(right.any(1).mean())
     metrics |= pointing(hidden, data, held)
-    return Examined(metrics, [said_of(head)], shown_words(hidden, kinds, data, held))
+    return Examined(metrics, [said_of(head)], shown_words(hidden, groups[""], data, held))
+
+
+def tags_by_concept(data: Any) -> dict[int, int]:
+    """Return the tag of every concept that a tag is called by."""
+    names = enumerate(data.test_records.tag_names)
+    return {concept: tag for tag, name in names if (concept := _concept(data, name)) >= 0}
 
 
 def said_of(head: Any) -> str:
@@ -58,7 +65,7 @@ def pointing(hidden: Hidden, data: Any, held: HeldOut) -> dict[str, float]:
     records = data.test_records
     if records.boxes is None or hidden.attention is None or hidden.elsewhere is None:
         return {}
-    tag_of = {concept: tag for tag, name in enumerate(records.tag_names) if (concept := _concept(data, name)) >= 0}
+    tag_of = tags_by_concept(data)
     several = {caption: _named(data, caption, set(tag_of)) >= 2 for caption in set(hidden.caption)}
     shares: list[tuple[float, float]] = []
     known: dict[tuple[int, int], NDArray[np.float32]] = {}  # an object is named by several captions
@@ -110,14 +117,14 @@ def coverage(boxes: Sequence[Any], size: tuple[int, int], grid: tuple[int, ...])
     return share
 
 
-def shown_words(hidden: Hidden, kinds: NDArray[np.str_], data: Any, held: HeldOut) -> list[dict[str, Any]]:
-    """Return some nouns of one caption of each of a few images, with what was guessed and where was looked."""
+def shown_words(hidden: Hidden, chosen: NDArray[np.bool_], data: Any, held: HeldOut) -> list[dict[str, Any]]:
+    """Return ``chosen`` words of one caption of each of a few images, with what was guessed and where was looked."""
     if hidden.attention is None:
         return []
-    names, nouns = data.vocabulary.words, np.flatnonzero(kinds == "noun")
+    names, places = data.vocabulary.words, np.flatnonzero(chosen)
     shown: list[dict[str, Any]] = []
     for image in evenly_spaced(len(held.rows), SHOWN):
-        mine = nouns[hidden.image[nouns] == image].tolist()
+        mine = places[hidden.image[places] == image].tolist()
         if not mine:
             continue
         picture = data.centre(data.test_records.images.image(held.rows[image])).permute(1, 2, 0).numpy()
