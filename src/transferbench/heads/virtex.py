@@ -148,9 +148,11 @@ class VirtexHead(Decoding):
 
     def _likelihood(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
         targets = self._followers(tokens)
-        logits = textual.output(textual.decode(maps, tokens, lengths)).float()
-        losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-        return -(losses * (targets != self.pad)).sum(dim=1)
+        wanted = targets != self.pad
+        logits = textual.output(textual.decode(maps, tokens, lengths)[wanted]).float()
+        losses = torch.zeros(targets.shape, device=tokens.device)
+        losses[wanted] = F.cross_entropy(logits, targets[wanted], reduction="none")
+        return -losses.sum(dim=1)
 
 
 def virtex(

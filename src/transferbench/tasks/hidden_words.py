@@ -19,7 +19,7 @@ KINDS = ("noun", "adjective", "verb")
 
 
 def examine_words(head: Any, data: Any, held: HeldOut, device: str) -> Examined:
-    """Hide every concept of every held-out caption, one at a time, and let ``head`` guess it.
+    """Hide the concepts of held-out captions (``word_guesses.hide_all``), one at a time, and let ``head`` guess them.
 
     ``captions/masked_top1`` is the accuracy on words that name visible things: those that a category of the data is
     called by, or all nouns where there are no categories; ``..._blind`` that without the image; then top-5, and all of
@@ -56,7 +56,10 @@ def said_of(head: Any) -> str:
     """Return how ``head`` guesses a hidden word, and what stands for its guess without the image."""
     if hasattr(head, "language"):
         return "Text alone: a classifier of the language model's vector of the gap, trained beside the head."
-    way = "Each word is put into the gap" if hasattr(head, "caption_scores") else "The gap is filled"
+    if hasattr(head, "caption_scores"):
+        way = "Every word is put into the gap, and the best caption wins"
+    else:
+        way = "The word is guessed from the " + ("gap" if head.output == "pieces" else "image, the caption is not read")
     return f"{way}. Text alone: the same network beside the average map of all held-out images."
 
 

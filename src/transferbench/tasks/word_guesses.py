@@ -18,7 +18,7 @@ from transferbench.text.masking import fill_gaps, mask_every_word
 
 TOP = 5
 """Guesses that are kept of each word."""
-FILLED, FEWEST = 25_000, 50
+FILLED, FEWEST = 30_000, 200
 """Captions that are filled in for a head that reads whole ones, in all; hidden words are at least so many."""
 AT_ONCE = 1024
 """Filled captions that go through the head together."""
@@ -42,20 +42,24 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Gaps:
-    """N captions with one word hidden in each, and the pieces ``(K, L)`` of the words that it could be."""
+    """N captions with one word hidden in each, and the F words that it could be.
+
+    ``pieces`` (F, L) are these words' tokens, -1 behind them, and ``concepts`` (F,) what they are forms of.
+    """
 
     tokens: Tensor
     position: Tensor
     span: Tensor
     pieces: Tensor
+    concepts: Tensor
     pad: int
 
 
 def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden | None:
     """Return the guesses for every concept of every caption of the ``held`` images; None where no caption has one.
 
-    A head that reads whole captions is asked for evenly spaced ones of them, since each needs as many as there are
-    concepts.
+    A head that reads whole captions is asked for one word of each of some captions, evenly spaced, since every word
+    takes as many captions as the concepts have forms.
     """
     rows: list[tuple[int, str]] = [
         (at, caption) for at, row in enumerate(held.rows) for caption in data.test_records.captions[row]
@@ -63,8 +67,9 @@ def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden | None:
     mask = data.tokeniser.mask if data.tokeniser.hides else data.tokeniser.pad
     whole = not hasattr(head, "word_scores")
     if whole:
-        rows = [rows[i] for i in evenly_spaced(len(rows), max(FEWEST, FILLED // len(data.vocabulary)))]
-    pieces, mean, found = pieces_of(data).to(device), held.maps.mean(0, keepdim=True), []
+        rows = [rows[i] for i in evenly_spaced(len(rows), max(FEWEST, FILLED // len(data.vocabulary.forms)))]
+    pieces, forms = (one.to(device) for one in pieces_of(data))
+    mean, found = held.maps.mean(0, keepdim=True), []
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
         encoded = [data.encoder(caption, torch.zeros(0), at) for at, caption in part]
@@ -74,7 +79,9 @@ def hide_all(head: Any, data: Any, held: HeldOut, device: str) -> Hidden | None:
         for piece in filter(len, torch.split(chosen, 4 * BATCH)):
             tokens, position, span = (one[piece].to(device) for one in (masked.tokens, masked.position, masked.span))
             image = np.array([at for at, _ in part])[masked.row[piece].numpy()]
-            found.append(_guess(head, held.maps, mean, image, Gaps(tokens, position, span, pieces, data.tokeniser.pad)))
+            found.append(
+                _guess(head, held.maps, mean, image, Gaps(tokens, position, span, pieces, forms, data.tokeniser.pad))
+            )
             found[-1] |= {"image": image, "target": masked.target[piece].numpy()}
             found[-1]["caption"] = [part[int(row)][1] for row in masked.row[piece]]
     if not found:
@@ -89,10 +96,12 @@ def _one_each(row: Tensor) -> Tensor:
     return counts.cumsum(0) - counts + torch.arange(len(counts)) % counts
 
 
-def pieces_of(data: Any) -> Tensor:
-    """Return the pieces of every concept ``(K, L)``, -1 behind them."""
-    coded = [torch.tensor(data.tokeniser.encode(word).ids or [data.tokeniser.pad]) for word in data.vocabulary.words]
-    return torch.nn.utils.rnn.pad_sequence(coded, batch_first=True, padding_value=-1)
+def pieces_of(data: Any) -> tuple[Tensor, Tensor]:
+    """Return the pieces of every form of every concept ``(F, L)``, -1 behind them, and the concepts ``(F,)``."""
+    forms = data.vocabulary.forms
+    coded = [torch.tensor(data.tokeniser.encode(word).ids or [data.tokeniser.pad]) for word in forms]
+    pieces = torch.nn.utils.rnn.pad_sequence(coded, batch_first=True, padding_value=-1)
+    return pieces, torch.tensor(list(forms.values()))
 
 
 def _guess(head: Any, maps: Tensor, mean: Tensor, image: NDArray[np.int64], gaps: Gaps) -> dict[str, Any]:
@@ -111,21 +120,26 @@ def _guess(head: Any, maps: Tensor, mean: Tensor, image: NDArray[np.int64], gaps
 def score(head: Any, maps: Tensor, gaps: Gaps) -> WordScores:
     """Return scores ``(N, K)`` of all concepts for the hidden words of captions beside ``maps (N, C, h, w)``.
 
-    A head that predicts pieces scores a word by its first one.
+    A concept has the score of its best form ("dog", "dogs"). A head that predicts pieces scores a form by its first.
     """
     if hasattr(head, "word_scores"):
         found: WordScores = head.word_scores(maps, gaps.tokens, gaps.position)
         if head.output != "pieces":
             return found
         first = gaps.pieces[:, 0]
-        blind = None if found.blind is None else found.blind[:, first]
-        return found._replace(logits=found.logits[:, first], blind=blind)
-    count, scores = len(gaps.pieces), []
-    for rows in torch.split(torch.arange(len(maps), device=maps.device), max(1, AT_ONCE // count)):
-        filled = fill_gaps(gaps.tokens[rows], gaps.position[rows], gaps.span[rows], gaps.pieces, gaps.pad)
-        beside = maps[rows].repeat_interleave(count, dim=0)
-        scores.append(head.caption_scores(beside, filled.flatten(0, 1)).view(len(rows), count))
-    return WordScores(torch.cat(scores))
+        blind = None if found.blind is None else _best_form(found.blind[:, first], gaps.concepts)
+        return found._replace(logits=_best_form(found.logits[:, first], gaps.concepts), blind=blind)
+    filled = fill_gaps(gaps.tokens, gaps.position, gaps.span, gaps.pieces, gaps.pad).flatten(0, 1)
+    owners = torch.arange(len(maps), device=maps.device).repeat_interleave(len(gaps.pieces))
+    parts = zip(torch.split(owners, AT_ONCE), torch.split(filled, AT_ONCE))
+    scores = torch.cat([head.caption_scores(maps[owner], captions) for owner, captions in parts])
+    return WordScores(_best_form(scores.view(len(maps), -1), gaps.concepts))
+
+
+def _best_form(scores: Tensor, concepts: Tensor) -> Tensor:
+    """Return scores ``(N, K)`` of concepts from those of their forms ``(N, F)``."""
+    best = scores.new_full((len(scores), int(concepts.max()) + 1), -torch.inf)
+    return best.scatter_reduce(1, concepts.expand_as(scores), scores, "amax")
 
 
 def _ranked(scores: Tensor) -> NDArray[np.int64]:
