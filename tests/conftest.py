@@ -174,3 +174,13 @@ def _write_coco(root: Path, train: int = 12, val: int = 6, side: int = 48) -> Pa
 def coco_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small tree in COCO's format with its usual flaws: ``train2017``, ``val2017``, captions, instances."""
     return _write_coco(tmp_path_factory.mktemp("coco") / "tree")
+
+
+@pytest.fixture(scope="session")
+def lexicon(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with WordNet's index files for the captions of ``coco_tree``."""
+    folder = tmp_path_factory.mktemp("wordnet")
+    for name, lemmas in {"noun": "ball box left", "adj": "blue red", "verb": "stand"}.items():
+        lines = (f"{lemma} {name[0]} 1 0 1 0 00000001\n" for lemma in lemmas.split())
+        (folder / f"index.{name}").write_text("".join(lines))
+    return str(folder)

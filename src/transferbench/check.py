@@ -16,7 +16,7 @@ from transferbench.errors import UserError
 
 GIVEN: Mapping[str, tuple[str, ...]] = {
     "task": ("backbone", "head"),
-    "head": ("width", "classes", "tokens", "labels", "pad", "mask", "end"),
+    "head": ("width", "classes", "tokens", "labels", "clusters", "pad", "start", "end", "mask"),
     "logger": ("folder", "config", "step"),
 }
 """Arguments that ``run`` adds to a part with ``_partial_: true``."""

@@ -33,6 +33,8 @@ OFFERED = {
     "classes": "the number of classes",
     "tokens": "the number of tokens",
     "labels": "the number of labels of an image",
+    "clusters": "the number of clusters of captions",
+    "start": "the id of the start",
     "pad": "the id of padding",
     "mask": "the id of a hidden piece",
     "end": "the id of the end",

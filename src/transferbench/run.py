@@ -127,7 +127,16 @@ def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
     data = build(config["data"])
     if data is not None:
         data.setup("fit")
-    sets = {} if protocol is None else protocol.all_sets({} if data is None else data.evaluation_sets())
+    given = {} if data is None else data.evaluation_sets()
+    if (
+        protocol is not None
+        and not given
+        and is_trained(config["task"])
+        and not (protocol.datasets or protocol.folders)
+    ):
+        log.warning("%s has no classes to probe: transfer is left out; name sets with transfer.datasets=...", data.name)
+        protocol = None
+    sets = {} if protocol is None else protocol.all_sets(given)
     classes, names = ([], []) if data is None else (data.classes, data.class_names)
     offered = {"classes": 0} if data is None else data.offered
     parts = build_parts(config, offered)
@@ -135,11 +144,19 @@ def prepare(config: Mapping[str, Any], folder: RunFolder) -> Prepared:
     newest, last = folder.last_checkpoint(), newest_readable(folder.checkpoints)
     kept = {} if data is None else {"offered": offered, **data.kept()}
     trainer = make_trainer(config, folder, snapshot(config, classes, names) | kept, last)
+    if hasattr(task, "check_data"):
+        task.check_data(data)
     if isinstance(task, LightningModule):
         data.check_batch(trainer.world_size)
         if not any(isinstance(one, Checkpoint) for one in trainer.callbacks):  # type: ignore[attr-defined]
             log.warning("no checkpoints are kept: this run cannot be taken up again, nor loaded")
     return Prepared(data, task, trainer, protocol, sets, newest, last)
+
+
+def is_trained(task: Mapping[str, Any]) -> bool:
+    """Tell whether the task of this node trains, from its target alone."""
+    target: Any = locate(task["_target_"])
+    return isinstance(target, type) and issubclass(target, LightningModule)
 
 
 def carry_out(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str, Any]:

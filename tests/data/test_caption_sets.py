@@ -35,15 +35,6 @@ COUNT, MISSING, BROKEN = 12, 3, 5
 SHAPES, COLOURS = ("box", "ball"), ("red", "blue")
 
 
-@pytest.fixture(scope="module")
-def lexicon(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("wordnet")
-    for name, lemmas in {"noun": "ball box left", "adj": "blue red", "verb": "stand"}.items():
-        lines = (f"{lemma} {name[0]} 1 0 1 0 00000001\n" for lemma in lemmas.split())
-        (folder / f"index.{name}").write_text("".join(lines))
-    return str(folder)
-
-
 def sentence(index: int) -> str:
     one, other = SHAPES[index % 2], SHAPES[index // 2 % 2]
     return f"A {COLOURS[index // 4 % 2]} {one} to the left of a {COLOURS[index % 2]} {other}."

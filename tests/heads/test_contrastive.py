@@ -82,6 +82,18 @@ def test_the_gradient_of_a_gather_is_what_all_ranks_have_for_it(of_ranks: list[d
     assert gather_with_gradient(rows) is rows
 
 
+def _validated(number: int) -> dict[str, Tensor]:
+    with torch.no_grad():
+        images, texts = (side[: 2 + number] for side in pairs())
+        return {"clip": clip_loss(images, texts, 2.0), "siglip": siglip_loss(images, texts, 2.0, -1.0)}
+
+
+def test_ranks_with_unequal_batches_validate_their_own(two_ranks: Callable[..., list[dict[str, Tensor]]]) -> None:
+    for number, found in enumerate(two_ranks(_validated)):
+        for kind, loss in _validated(number).items():
+            torch.testing.assert_close(found[kind], loss)
+
+
 def test_clip_loss_in_closed_form() -> None:
     one = torch.eye(2)
     assert float(clip_loss(one, one, 1.0)) == pytest.approx(0.313262, abs=1e-6)

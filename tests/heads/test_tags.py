@@ -53,13 +53,13 @@ def test_each_source_gives_its_targets(three: CaptionBatch) -> None:
     assert TagHead(4, 5, "bce", "concepts").targets(three).nonzero().tolist() == [[0, 0], [0, 2], [1, 4]]
     assert TagHead(4, 2, "softmax", "labels").targets(labelled).tolist() == labelled.labels.tolist()
     assert TagHead(4, 2, "softmax", "clusters").targets(labelled).tolist() == labelled.labels.tolist()
-    tokens = token_classification(width=4, tokens=13).targets(three)
+    tokens = token_classification(width=4, tokens=13, mask=3).targets(three)
     assert [row.nonzero().flatten().tolist() for row in tokens] == [[5, 6, 7, 8], [9, 10, 11], [5, 12]]
     assert multilabel_classification(width=4, labels=2).targets(labelled).tolist() == [[0, 1, 0], [0, 0, 1], [0, 1, 1]]
 
 
 def test_a_cluster_is_an_ordinary_class(three: CaptionBatch) -> None:
-    head, maps = tag_head(width=4, classes=9, labels=3, loss="softmax", source="clusters"), torch.randn(3, 4, 2, 2)
+    head, maps = tag_head(width=4, classes=9, clusters=3, loss="softmax", source="clusters"), torch.randn(3, 4, 2, 2)
     clusters = torch.tensor([2, 0, 1])
     loss = head(maps, three._replace(labels=nn.functional.one_hot(clusters, 3).float()))["tags"]
     torch.testing.assert_close(loss, nn.functional.cross_entropy(head.classifier(maps.mean((2, 3))), clusters))
@@ -94,3 +94,10 @@ def test_what_does_not_fit_is_said(three: CaptionBatch) -> None:
         tag_head(width=4, classes=9, labels=5, source="labels")(torch.randn(3, 4, 2, 2), three)
     with pytest.raises(UserError, match="predicts 5 tags, but the images carry 4 labels"):
         multilabel_classification(width=4, labels=5).targets(three._replace(labels=torch.zeros(3, 4)))
+
+
+@pytest.mark.parametrize(("source", "told"), [("clusters", "data.labels=clusters"), ("labels", "data.labels=tags")])
+def test_what_the_images_do_not_carry_is_no_source(source: str, told: str) -> None:
+    carried = {"labels": 5} if source == "clusters" else {"clusters": 5}
+    with pytest.raises(UserError, match=told):
+        tag_head(width=4, classes=9, source=source, **carried)

@@ -29,7 +29,7 @@ def test_the_pooled_map_is_the_feature(backbone: Backbone, shape: tuple[int, ...
         maps = backbone.feature_map(PICTURES)
         features = backbone(PICTURES)
     assert maps.shape[1:] == shape
-    assert backbone.map_width == backbone.width == shape[0]
+    assert backbone.map_width == backbone.width == shape[0] and backbone.pools_map
     torch.testing.assert_close(maps.mean(dim=(2, 3)), features, atol=1e-5, rtol=1e-4)
 
 
@@ -40,6 +40,11 @@ def test_a_transformer_lays_its_tokens_out_as_the_grid() -> None:
         tokens = backbone.net.forward_features(backbone.normalised(PICTURES[..., :32]))
     assert maps.shape == (2, 192, 4, 2)
     assert torch.equal(maps[:, :, 1, 0], tokens[:, 1 + 2])
+
+
+def test_a_class_token_is_not_the_mean_of_the_map() -> None:
+    backbone = timm_backbone("vit_tiny_patch16_224", image_size=64)
+    assert backbone.map_width == backbone.width and not backbone.pools_map
 
 
 def test_the_published_maps_at_224_pixels() -> None:

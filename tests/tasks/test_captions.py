@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +46,10 @@ MEASURED = {  # what the examination of each head gives, beside sets
 SIZE, LENGTH = 40, 48
 
 
-@pytest.fixture(scope="module")
-def lexicon(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wordnet")
-    words = {"noun": "ball box left", "adj": "blue red", "verb": "stand"}
-    for name, lemmas in words.items():
-        (folder / f"index.{name}").write_text(
-            "".join(f"{lemma} {name[0]} 1 0 1 0 00000001\n" for lemma in lemmas.split())
-        )
-    return folder
-
-
-def data_of(tree: Path, lexicon: Path, **options: Any) -> CocoCaptions:
+def data_of(tree: Path, lexicon: str, **options: Any) -> CocoCaptions:
     crops = MultiCrop({"global": {"count": 1, "size": 32, "scale": [0.5, 1.0]}})
     sizes = {"batch_size": 4, "eval_resize": 32, "eval_size": 32, "workers": 0}
-    text = {"vocabulary": SIZE, "length": LENGTH, "wordnet": str(lexicon)}
+    text = {"vocabulary": SIZE, "length": LENGTH, "wordnet": lexicon}
     return CocoCaptions(str(tree), crops=crops, **{**sizes, **text, **options})
 
 
@@ -100,7 +91,7 @@ def trainer_of(folder: Path, **options: Any) -> Trainer:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_two_steps_and_the_examination(kind: str, coco_tree: Path, lexicon: Path, tmp_path: Path) -> None:
+def test_two_steps_and_the_examination(kind: str, coco_tree: Path, lexicon: str, tmp_path: Path) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of(kind, data)
@@ -129,7 +120,7 @@ def every_word(data: CocoCaptions) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("kind", HEADS)
-def test_the_loss_falls_on_one_repeated_batch(kind: str, coco_tree: Path, lexicon: Path) -> None:
+def test_the_loss_falls_on_one_repeated_batch(kind: str, coco_tree: Path, lexicon: str) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
     torch.manual_seed(1)
@@ -146,7 +137,7 @@ def test_the_loss_falls_on_one_repeated_batch(kind: str, coco_tree: Path, lexico
     assert np.mean(losses[-5:]) < 0.7 * losses[0]
 
 
-def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(coco_tree: Path, lexicon: Path) -> None:
+def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(coco_tree: Path, lexicon: str) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of("tfm", data)
@@ -157,7 +148,7 @@ def test_the_frozen_language_model_and_the_text_alone_send_the_backbone_nothing(
     assert not any(parameter.requires_grad for parameter in task.head.language.parameters())
 
 
-def test_micro_batches_give_the_same_gradient(coco_tree: Path, lexicon: Path) -> None:
+def test_micro_batches_give_the_same_gradient(coco_tree: Path, lexicon: str) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
     crops, text = next(iter(data.train_dataloader()))
@@ -169,7 +160,7 @@ def test_micro_batches_give_the_same_gradient(coco_tree: Path, lexicon: Path) ->
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
 
 
-def test_statistics_of_micro_batches_are_counted_once(coco_tree: Path, lexicon: Path) -> None:
+def test_statistics_of_micro_batches_are_counted_once(coco_tree: Path, lexicon: str) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
     crops, text = next(iter(data.train_dataloader()))
@@ -182,7 +173,7 @@ def test_statistics_of_micro_batches_are_counted_once(coco_tree: Path, lexicon: 
             torch.testing.assert_close(task.backbone.get_buffer(name), value)
 
 
-def test_lookahead_is_an_optimiser_of_the_task(coco_tree: Path, lexicon: Path, tmp_path: Path) -> None:
+def test_lookahead_is_an_optimiser_of_the_task(coco_tree: Path, lexicon: str, tmp_path: Path) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of("tp", data)
@@ -192,7 +183,7 @@ def test_lookahead_is_an_optimiser_of_the_task(coco_tree: Path, lexicon: Path, t
 
 
 def test_a_language_model_learns_the_captions_and_is_bound_to_their_tokeniser(
-    coco_tree: Path, lexicon: Path, tmp_path: Path
+    coco_tree: Path, lexicon: str, tmp_path: Path
 ) -> None:
     data = data_of(coco_tree, lexicon, images=False)
     data.setup()
@@ -212,19 +203,19 @@ def test_a_network_that_does_not_pool_its_map_is_refused() -> None:
         Captions(torchvision_backbone("vgg11"), tag_head(width=512, classes=2), AdamW)
 
 
-def test_crops_of_several_views_are_refused(coco_tree: Path, lexicon: Path) -> None:
+def test_crops_of_several_views_are_refused(coco_tree: Path, lexicon: str) -> None:
     several = MultiCrop({"global": {"count": 2, "size": 32, "scale": [0.5, 1.0]}})
     with pytest.raises(UserError, match="crops=caption"):
-        CocoCaptions(str(coco_tree), crops=several, batch_size=4, eval_resize=32, eval_size=32, wordnet=str(lexicon))
+        CocoCaptions(str(coco_tree), crops=several, batch_size=4, eval_resize=32, eval_size=32, wordnet=lexicon)
 
 
-def test_crops_that_are_finished_on_the_device_are_refused(coco_tree: Path, lexicon: Path) -> None:
+def test_crops_that_are_finished_on_the_device_are_refused(coco_tree: Path, lexicon: str) -> None:
     batched = MultiCrop({"global": {"count": 1, "size": 32, "scale": [0.5, 1.0]}}, batched=True)
     with pytest.raises(UserError, match=r"crops\.batched=true"):
-        CocoCaptions(str(coco_tree), crops=batched, batch_size=4, eval_resize=32, eval_size=32, wordnet=str(lexicon))
+        CocoCaptions(str(coco_tree), crops=batched, batch_size=4, eval_resize=32, eval_size=32, wordnet=lexicon)
 
 
-def test_a_mirrored_crop_mirrors_its_caption(coco_tree: Path, lexicon: Path) -> None:
+def test_a_mirrored_crop_mirrors_its_caption(coco_tree: Path, lexicon: str) -> None:
     data = data_of(coco_tree, lexicon)
     data.crops = MultiCrop(
         {"global": {"count": 1, "size": 48, "scale": [1, 1], "ratio": [1, 1], "flip": 1.0, "jitter": 0}}
@@ -239,12 +230,23 @@ def test_a_mirrored_crop_mirrors_its_caption(coco_tree: Path, lexicon: Path) -> 
     assert seen == {True}
 
 
-def test_clusters_as_labels(coco_tree: Path, lexicon: Path) -> None:
+def test_clusters_as_labels(coco_tree: Path, lexicon: str) -> None:
     data = data_of(coco_tree, lexicon, labels="clusters", concepts=3)
     data.setup()
     _, row = data.training_set()[(0, 0)]
     assert row.labels.shape == (3,)
     assert float(row.labels.sum()) == pytest.approx(1)
+
+
+def test_other_categories_of_the_held_out_images_are_refused(coco_tree: Path, lexicon: str, tmp_path: Path) -> None:
+    root = tmp_path / "coco"
+    shutil.copytree(coco_tree, root)
+    file = root / "annotations" / "instances_val2017.json"
+    content = json.loads(file.read_text())
+    content["categories"][0]["name"] = "cube"
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"not the same.*cube"):
+        data_of(root, lexicon).setup()
 
 
 def test_coverage_against_boxes_counted_by_hand() -> None:
@@ -255,7 +257,7 @@ def test_coverage_against_boxes_counted_by_hand() -> None:
     assert coverage([Box], (48, 48), (3, 3)).tolist() == [[0, 1, 1], [0, 0, 0], [0, 0, 0]]
 
 
-def test_hidden_words_are_every_concept_of_every_caption(coco_tree: Path, lexicon: Path) -> None:
+def test_hidden_words_are_every_concept_of_every_caption(coco_tree: Path, lexicon: str) -> None:
     data = data_of(coco_tree, lexicon)
     data.setup()
     task = task_of("attfc", data).eval()

@@ -158,6 +158,7 @@ class CaptionData(ImageData):
     def read(self) -> Splits:
         """Read the records, train the tokeniser, choose the concepts."""
         self.train_records, self.test_records = self.read_records()
+        _refuse_other_tags(self.train_records, self.test_records)
         texts = [caption for captions in self.train_records.captions for caption in captions]
         tagger = find_tagger(self.wordnet)
         vocabulary, self.facts = build_vocabulary(texts, tagger, self.concepts, self.concept_tags)
@@ -178,7 +179,8 @@ class CaptionData(ImageData):
             from transferbench.data.caption_clusters import cluster_labels
 
             return cluster_labels(self.train_records, self.test_records, self.concepts or 100, self.seed)
-        return tag_labels(self.train_records), tag_labels(self.test_records)
+        count = len(self.train_records.tag_names)
+        return tag_labels(self.train_records, count), tag_labels(self.test_records, count)
 
     @property
     def tokeniser(self) -> Tokeniser:
@@ -197,10 +199,12 @@ class CaptionData(ImageData):
 
     @property
     def offered(self) -> dict[str, int]:
-        """The numbers of concepts (``classes``), of ``tokens`` and of an image's ``labels``, and the special ids."""
-        counts = {**super().offered, "tokens": self.tokeniser.size, "labels": self._train_labels.shape[1]}
-        hides = {"mask": self.tokeniser.mask} if self.tokeniser.hides else {}
-        return {**counts, "pad": self.tokeniser.pad, "end": self.tokeniser.end, **hides}
+        """The numbers of concepts (``classes``), of ``tokens``, and of ``labels`` or ``clusters``; the special ids."""
+        carried = {"clusters" if self.label_kind == "clusters" else "labels": self._train_labels.shape[1]}
+        tokeniser = self.tokeniser
+        ids = {"pad": tokeniser.pad, "start": tokeniser.start, "end": tokeniser.end}
+        hides = {"mask": tokeniser.mask} if tokeniser.hides else {}
+        return {**super().offered, "tokens": tokeniser.size, **carried, **ids, **hides}
 
     def kept(self) -> dict[str, Any]:
         """Return the tokeniser and the concepts."""
@@ -232,9 +236,18 @@ class CaptionData(ImageData):
         return digest_of(self.train_records.digest(), self.test_records.digest())
 
 
-def tag_labels(records: CaptionRecords) -> Tensor:
-    """Return the tags of the images as (N, C) float32 of zeros and ones; C is 0 where there are none."""
-    labels = torch.zeros(len(records), len(records.tag_names))
+def _refuse_other_tags(train: CaptionRecords, test: CaptionRecords) -> None:
+    if train.tag_names and test.tag_names and train.tag_names != test.tag_names:
+        other = sorted(set(train.tag_names) ^ set(test.tag_names))[:3]
+        raise UserError(
+            f"the held-out images have {len(test.tag_names)} categories, those to train on {len(train.tag_names)}, and "
+            f"they are not the same{' (' + ', '.join(other) + ')' if other else ' in order'}; give both one list"
+        )
+
+
+def tag_labels(records: CaptionRecords, count: int) -> Tensor:
+    """Return the tags of the images as (N, ``count``) float32 of zeros and ones; zeros where nothing is known."""
+    labels = torch.zeros(len(records), count)
     for row, tags in enumerate(records.tags or ()):
         labels[row, sorted(tags)] = 1
     return labels

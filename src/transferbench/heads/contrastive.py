@@ -38,12 +38,23 @@ class _Gather(torch.autograd.Function):
         return total.chunk(world_size())[rank()]
 
 
+def compared_jointly() -> bool:
+    """Tell whether the batches of all ranks are compared with each other: in training."""
+    return world_size() > 1 and torch.is_grad_enabled()
+
+
+def _first() -> int:
+    """Return where this rank's rows stand among those that are compared."""
+    return rank() if compared_jointly() else 0
+
+
 def gather_with_gradient(rows: Tensor) -> Tensor:
     """Return the ``rows (B, D)`` of all ranks, in rank order, through which gradients flow back to their ranks.
 
-    All ranks must have equally many. Without a process group these are the rows themselves.
+    All ranks must have equally many. Without a process group, or where no gradient is wanted (a validation, where
+    ranks may have more or fewer), these are the rows themselves.
     """
-    if world_size() == 1:
+    if not compared_jointly():
         return rows
     return _Gather.apply(rows)  # type: ignore[no-any-return]
 
@@ -61,7 +72,7 @@ def clip_loss(images: Tensor, texts: Tensor, scale: Tensor | float) -> Tensor:
     """
     with torch.autocast(images.device.type, enabled=False):
         images, texts = images.float(), texts.float()
-        own = torch.arange(len(images), device=images.device) + rank() * len(images)
+        own = torch.arange(len(images), device=images.device) + _first() * len(images)
         to_texts = scale * images @ gather_with_gradient(texts).T
         to_images = scale * texts @ gather_with_gradient(images).T
         return (F.cross_entropy(to_texts, own) + F.cross_entropy(to_images, own)) / 2
@@ -77,7 +88,7 @@ def siglip_loss(images: Tensor, texts: Tensor, scale: Tensor | float, bias: Tens
         logits = scale * images @ gather_with_gradient(texts).T + bias
         signs = torch.full_like(logits, -1.0)
         own = torch.arange(len(images), device=images.device)
-        signs[own, own + rank() * len(images)] = 1.0
+        signs[own, own + _first() * len(images)] = 1.0
         return -F.logsigmoid(signs * logits).sum() / len(images)
 
 

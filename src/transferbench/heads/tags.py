@@ -14,8 +14,6 @@ from transferbench.text.batch import CaptionBatch, WordScores
 
 LOSSES = ("bce", "softmax")
 SOURCES = ("concepts", "labels", "clusters", "tokens")
-SPECIAL = (0, 1, 2, 3)
-"""Padding, start, end and mask of VirTex's tokeniser: never targets."""
 
 
 def multi_hot(ids: Tensor, classes: int, ignored: Sequence[int] = ()) -> Tensor:
@@ -119,6 +117,7 @@ def tag_head(
     width: int,
     classes: int,
     labels: int = 0,
+    clusters: int = 0,
     loss: str = "bce",
     source: Literal["concepts", "labels", "clusters"] = "concepts",
 ) -> TagHead:
@@ -127,7 +126,8 @@ def tag_head(
     Args:
         width: channels of the maps.
         classes: number of concepts.
-        labels: number of labels, or of clusters, that an image may carry.
+        labels: number of labels that an image may carry.
+        clusters: number of clusters of captions.
         loss: see ``TagHead``; a choice, the paper's could not be read. ``softmax`` is the usual one for clusters.
         source: ``concepts`` is the paper's TP_Postag, ``labels`` its TP_Label, ``clusters`` its TP_Cluster.
 
@@ -136,26 +136,38 @@ def tag_head(
     """
     if source == "concepts":
         return ConceptTags(width, classes, loss)
-    return TagHead(width, _labels(labels, source), loss, source)
+    return TagHead(width, _carried(clusters if source == "clusters" else labels, source), loss, source)
 
 
-def _labels(labels: int, source: str) -> int:
-    if labels < 1:
-        raise UserError(f"head: tags from {source}, but the images carry none; choose data that have them")
-    return labels
+def _carried(count: int, source: str) -> int:
+    if count < 1:
+        told = "data.labels=clusters" if source == "clusters" else "data that have them, and data.labels=tags"
+        raise UserError(f"head: tags from {source}, but the images carry none; choose {told}")
+    return count
 
 
 def token_classification(
-    *, width: int, tokens: int, loss: str = "softmax", special: Sequence[int] = SPECIAL
+    *,
+    width: int,
+    tokens: int,
+    pad: int = 0,
+    start: int = 1,
+    end: int = 2,
+    mask: int | None = None,
+    loss: str = "softmax",
 ) -> TagHead:
     """Build VirTex's token classification: the set of a caption's tokens (arXiv:2006.06666, section 4.2).
 
     Args:
         width: channels of the maps.
         tokens: number of tokens of the tokeniser.
+        pad: id of padding, which is never a target, like the next three.
+        start: id of the start token.
+        end: id of the end token.
+        mask: id of a hidden piece; None where there is none.
         loss: see ``TagHead``.
-        special: ids that are never targets.
     """
+    special = [one for one in (pad, start, end, mask) if one is not None]
     return TagHead(width, tokens, loss, "tokens", special, "classification")
 
 
@@ -165,4 +177,4 @@ def multilabel_classification(*, width: int, labels: int, loss: str = "softmax")
     The labels are outputs 1 to ``labels``; output 0, the background, is never a target. Raises ``UserError`` for
     images without labels.
     """
-    return TagHead(width, _labels(labels, "labels") + 1, loss, "labels", (0,), "classification")
+    return TagHead(width, _carried(labels, "labels") + 1, loss, "labels", (0,), "classification")

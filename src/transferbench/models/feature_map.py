@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -55,13 +56,25 @@ def _of_timm(net: Any, images: Tensor) -> Tensor:
     return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
 
 
+@dataclass(frozen=True)
+class MapFacts:
+    """What is known of a network's map: its channels, and whether the network's features are its mean."""
+
+    width: int
+    pooled: bool
+
+
 @torch.no_grad()
-def map_width(net: nn.Module, side: int) -> int:
-    """Return the number of channels of ``net``'s map, found with a picture of ``side`` pixels."""
+def map_facts(net: nn.Module, side: int) -> MapFacts:
+    """Return what a picture of ``side`` pixels tells of ``net``'s map."""
     training = net.training
     parameter = next(net.parameters())
     try:
-        picture = torch.zeros(1, 3, side, side, dtype=parameter.dtype, device=parameter.device)
-        return feature_map(net.eval(), picture).shape[1]
+        draws = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+        picture = draws.to(parameter.device, parameter.dtype)
+        found, features = feature_map(net.eval(), picture), net(picture)
+        mean = found.mean((2, 3))
+        pooled = mean.shape == features.shape and torch.allclose(mean, features, rtol=1e-3, atol=1e-4)
+        return MapFacts(found.shape[1], pooled)
     finally:
         net.train(training)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TypeAlias
@@ -18,13 +19,14 @@ from transferbench.errors import UserError
 from transferbench.optim.groups import rated_groups
 from transferbench.optim.schedule import warmup_cosine_squared
 from transferbench.tasks.examination import Examined, examine
-from transferbench.tasks.pretraining import Pretraining
+from transferbench.tasks.pretraining import Pretraining, seeded
 from transferbench.text.batch import CaptionBatch
 from transferbench.text.prompts import read_prompts
 
 Contexts: TypeAlias = tuple[AbstractContextManager[None], AbstractContextManager[None]]
 Batch: TypeAlias = tuple[list[Tensor], CaptionBatch]
 VALIDATION_SEED = 0
+log = logging.getLogger(__name__)
 
 
 class Head(Protocol):
@@ -59,7 +61,7 @@ class Captions(Pretraining):
     Batches are ``(crops, text)``: one crop an image, uint8 ``(B, 3, H, W)`` in a list, and a ``CaptionBatch``.
 
     Args:
-        backbone: images to maps, ``feature_map``, and to features that are the mean of that map.
+        backbone: images to maps, ``feature_map``, and to features that should be the mean of that map (``pools_map``).
         head: maps and captions to losses.
         optimizer: makes the optimiser, called with parameter groups and ``lr=``.
         lr: peak learning rate of the backbone; not scaled with the batch.
@@ -68,7 +70,7 @@ class Captions(Pretraining):
         no_decay: a regular expression, matched at the start of ``backbone.<name>`` and ``head.<name>``.
         warmup_epochs: of linear warm-up from 0; fractions count.
         micro_batch: images that the backbone sees at a time in a step; the others' activations are computed again when
-            the gradient needs them, so that memory does not grow with the batch (gradient caching,
+            the gradient needs them, so that of each image in the batch only its map is kept (gradient caching,
             arXiv:2101.06983). None for all at once.
         channels_last: memory format of images and convolutions.
         prompts: by which classes are told where the head compares images with words: the name of a list, or a file
@@ -80,8 +82,8 @@ class Captions(Pretraining):
 
     def __init__(
         self,
-        backbone: Any,
-        head: Any,
+        backbone: nn.Module,
+        head: nn.Module,
         optimizer: Callable[..., Optimizer],
         lr: float = 0.2,
         head_lr: float = 0.001,
@@ -93,20 +95,23 @@ class Captions(Pretraining):
         prompts: str = "photo",
     ) -> None:
         super().__init__(backbone, channels_last, warmup_epochs)
-        if backbone.map_width != backbone.width:
+        net: Any = backbone
+        if net.map_width != net.width:
             raise UserError(
-                f"model: the map has {backbone.map_width} channels and the features are {backbone.width} numbers; "
+                f"model: the map has {net.map_width} channels and the features are {net.width} numbers; "
                 "captions train a network that pools its map: for torchvision's VGG say model.trunk=true"
+            )
+        if not net.pools_map:
+            log.warning(
+                "model: its features are not the mean of its map; what makes them of it (a class token, a pooling by "
+                "attention) is not trained by captions"
             )
         if micro_batch is not None and micro_batch < 1:
             raise UserError(f"task.micro_batch={micro_batch}: expected 1 or more, or null")
-        self.head, self.prompts = head, read_prompts(prompts)
+        self.head: Any = head
+        self.prompts = prompts
         self.optimizer, self.lr, self.head_lr = optimizer, lr, head_lr
         self.weight_decay, self.no_decay, self.micro_batch = weight_decay, no_decay, micro_batch
-
-    def parts(self) -> list[nn.Module]:
-        """Return the networks that a step calls, each by itself."""
-        return [self.backbone, self.head]
 
     def maps(self, images: Tensor) -> Tensor:
         """Return feature maps ``(B, C, h, w)`` of images ``(B, 3, H, W)``."""
@@ -131,8 +136,9 @@ class Captions(Pretraining):
             self.log("train/logit_scale", self.head.logit_scale.detach().exp())
         return loss
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        """Keep a head's temperature in its range, after the optimiser's step."""
+    def optimizer_step(self, *given: Any, **options: Any) -> None:
+        """Make a step, and keep a head's temperature in its range."""
+        super().optimizer_step(*given, **options)
         if hasattr(self.head, "clamp_scale"):
             self.head.clamp_scale()
 
@@ -142,8 +148,7 @@ class Captions(Pretraining):
         known = text.indices >= 0
         if not known.any():
             return
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(VALIDATION_SEED + index)
+        with seeded(VALIDATION_SEED + index, self.device):
             losses = self.head(self.maps(crops[0][known]), CaptionBatch(*(field[known] for field in text)))
         losses["loss"] = torch.stack(list(losses.values())).sum()
         named = {f"val/{name}": value for name, value in losses.items()}
@@ -160,11 +165,18 @@ class Captions(Pretraining):
         groups = rated_groups(parts, rates, self.weight_decay, self.no_decay)
         return self.optimizer(groups, lr=self.lr)
 
-    def on_fit_start(self) -> None:
-        """Refuse a language model that reads other tokens than the captions are made of."""
+    def check_data(self, data: Any) -> None:
+        """Refuse, before training, data without captions, tokens that a language model does not read, wrong prompts.
+
+        Raises:
+            UserError: for one of these.
+        """
+        if not hasattr(data, "encoder"):
+            raise UserError(f"data: {data.name} has no captions to learn from; choose data such as data=world_captions")
         language = getattr(self.head, "language", None)
         if hasattr(language, "check_tokeniser"):
-            language.check_tokeniser(self.trainer.datamodule.tokeniser.digest())  # type: ignore[attr-defined,union-attr]
+            language.check_tokeniser(data.tokeniser.digest())  # type: ignore[union-attr]
+        read_prompts(self.prompts)
 
     def examine(self, data: Any, sets: Mapping[str, Any], device: str) -> Examined:
         """Measure on the held-out captions of ``data``, and on ``sets``, what the head can do (``examination``)."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from transferbench.errors import UserError
 from transferbench.features.extract import Pictures, batches, evenly_spaced, frozen
+from transferbench.text.prompts import read_prompts
 
 BATCH = 128
 MOST = 5_000
@@ -71,7 +72,7 @@ def examine(task: Any, data: Any, sets: Mapping[str, Any], device: str) -> Exami
         if hasattr(head, "embed_text"):
             names = data.world.names if hasattr(data, "world") else {}
             found |= examine_retrieval(head, data, held, device)
-            found |= examine_zero_shot(task, data, sets, task.prompts, device, names)
+            found |= examine_zero_shot(task, data, sets, read_prompts(task.prompts), device, names)
         return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,7 +15,7 @@ from torchmetrics import MeanMetric
 from transferbench.optim.groups import decay_groups
 from transferbench.optim.schedule import warmup_cosine
 from transferbench.tasks.captions import Batch
-from transferbench.tasks.pretraining import Pretraining
+from transferbench.tasks.pretraining import Pretraining, seeded
 from transferbench.text.batch import CaptionBatch
 from transferbench.text.masking import LanguageMasked, mask_for_language
 
@@ -83,8 +82,7 @@ class LanguageModelling(Pretraining):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Score the held-out captions; the same tokens are hidden every time."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(VALIDATION_SEED + index)
+        with seeded(VALIDATION_SEED + index, self.device):
             loss, right = self.losses(batch[1])
         if len(right):
             self.val_loss.update(loss, len(right))

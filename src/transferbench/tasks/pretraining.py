@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,14 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = {"cpu": 1, "cuda": 10}
 """Steps between two looks at the losses: on a GPU a look waits for all that the device has been asked for."""
 REMEDY = "the last good checkpoint is kept; lower scale.lr or raise scale.warmup_epochs"
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw from ``seed`` on the CPU and on ``device``; both generators are left as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 class Pretraining(LightningModule):
