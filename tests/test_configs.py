@@ -71,7 +71,7 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
         "task": ["captions", "virtex", "contrastive"],
         "scale": ["captions_world", "captions_sweep", "captions_paper", "virtex_paper", "clip_paper"],
     },
-    "language": {"data": ["world_texts"], "scale": ["language_world"]},
+    "language": {"data": ["world_texts", "coco_captions data.root=/x"], "scale": ["language_world", "language_paper"]},
     "compare": {},  # jobs bring what they work on
     "cog_levels": {},
     "zoo": {},
