@@ -33,14 +33,16 @@ def find_shards(sources: str) -> list[list[Path]]:
     if missing:
         raise UserError(
             f"{missing[0]}: no such file ({len(missing):,} of {len(shards):,} shards are missing); "
-            "set data.shards to the shards that are there, such as data.shards='folder/{00000..00099}.tar'."
+            "set data.shards to the shards that are there, such as \"data.shards='folder/{00000..00099}.tar'\"."
         )
     return found
 
 
 def _shards_of(source: str) -> list[Path]:
     if not source:
-        raise UserError("data.shards names no shard; set it to a folder or to 'folder/{00000..00099}.tar'.")
+        raise UserError(
+            "data.shards names no shard; set it to a folder, or: \"data.shards='folder/{00000..00099}.tar'\"."
+        )
     if source.startswith("pipe:") or "://" in source:
         raise UserError(f"data.shards names {source}: only files are read; fetch the shards and name their folder.")
     folder = Path(source).expanduser()
