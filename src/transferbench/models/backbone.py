@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from transferbench.errors import UserError
-from transferbench.models.feature_map import MapFacts, feature_map, map_facts
+from transferbench.models.feature_map import feature_map, map_width, pools_map
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of the training images of ImageNet-1K, as torchvision publishes them
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -74,19 +74,15 @@ class Backbone(nn.Module):
         """
         return feature_map(self.net, self.normalised(images))
 
-    @property
+    @cached_property
     def map_width(self) -> int:
         """Channels of the last map; raises ``UserError`` as ``feature_map``."""
-        return self._map.width
-
-    @property
-    def pools_map(self) -> bool:
-        """Whether the features are the mean of the last map, so that what trains the one trains the other."""
-        return self._map.pooled
+        return map_width(self.net, self.size or 64)
 
     @cached_property
-    def _map(self) -> MapFacts:
-        return map_facts(self.net, self.size or 64)
+    def pools_map(self) -> bool:
+        """Whether the features are the mean of the last map, so that what trains the one trains the other."""
+        return pools_map(self.net, self.size or 64)
 
 
 def timm_backbone(
@@ -187,8 +183,7 @@ def torchvision_backbone(
     except (OSError, RuntimeError) as error:
         raise UserError(f"torchvision could not load weights {weights} of {name}: {_first_line(error)}") from error
     if trunk:
-        pooled = _trunk(net, name)
-        return Backbone(pooled, map_facts(pooled, 64).width, mean, std)
+        return Backbone(_trunk(net, name), map_width(net, 64), mean, std)
     return Backbone(net, _drop_classifier(net, name), mean, std)
 
 

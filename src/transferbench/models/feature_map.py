@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -56,25 +57,33 @@ def _of_timm(net: Any, images: Tensor) -> Tensor:
     return tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
 
 
-@dataclass(frozen=True)
-class MapFacts:
-    """What is known of a network's map: its channels, and whether the network's features are its mean."""
-
-    width: int
-    pooled: bool
+@torch.no_grad()
+def map_width(net: nn.Module, side: int) -> int:
+    """Return the number of channels of ``net``'s map, found with a picture of ``side`` pixels."""
+    with _evaluated(net):
+        return feature_map(net, _picture(net, side)).shape[1]
 
 
 @torch.no_grad()
-def map_facts(net: nn.Module, side: int) -> MapFacts:
-    """Return what a picture of ``side`` pixels tells of ``net``'s map."""
-    training = net.training
+def pools_map(net: nn.Module, side: int) -> bool:
+    """Tell whether ``net``'s features of a picture of ``side`` pixels are the mean of its map."""
+    with _evaluated(net):
+        picture = _picture(net, side)
+        mean, features = feature_map(net, picture).mean((2, 3)), net(picture)
+        return mean.shape == features.shape and torch.allclose(mean, features, rtol=1e-3, atol=1e-4)
+
+
+def _picture(net: nn.Module, side: int) -> Tensor:
     parameter = next(net.parameters())
+    draws = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0), device="cpu")
+    return draws.to(parameter.device, parameter.dtype)
+
+
+@contextmanager
+def _evaluated(net: nn.Module) -> Iterator[None]:
+    training = net.training
+    net.eval()
     try:
-        draws = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
-        picture = draws.to(parameter.device, parameter.dtype)
-        found, features = feature_map(net.eval(), picture), net(picture)
-        mean = found.mean((2, 3))
-        pooled = mean.shape == features.shape and torch.allclose(mean, features, rtol=1e-3, atol=1e-4)
-        return MapFacts(found.shape[1], pooled)
+        yield
     finally:
         net.train(training)
