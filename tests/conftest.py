@@ -6,6 +6,8 @@ import json
 import os
 import random
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -184,3 +186,25 @@ def lexicon(tmp_path_factory: pytest.TempPathFactory) -> str:
         lines = (f"{lemma} {name[0]} 1 0 1 0 00000001\n" for lemma in lemmas.split())
         (folder / f"index.{name}").write_text("".join(lines))
     return str(folder)
+
+
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in ('hydra', 'omegaconf', 'lightning', 'pytorch_lightning'):
+            raise ImportError(name + ' is blocked')
+sys.meta_path.insert(0, Block())
+"""
+
+
+@pytest.fixture(scope="session")
+def without_frameworks() -> Callable[[str], str]:
+    """Run code in a process that can import neither Hydra, OmegaConf nor Lightning; return what it printed."""
+
+    def run(code: str) -> str:
+        told = subprocess.run([sys.executable, "-c", BLOCK + code], capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
+        return told.stdout
+
+    return run

@@ -293,7 +293,8 @@ def hostile(executed: Path) -> bytes:
 
 def checkpoint() -> bytes:
     """Return a checkpoint as a run leaves it, of a small network."""
-    from transferbench.checkpoint import build_parts, snapshot
+    from transferbench.checkpoint import snapshot
+    from transferbench.parts import build_parts
 
     config = {
         "model": {"_target_": "transferbench.models.backbone.resnet_small", "width": 4, "layers": [1, 1]},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import transferbench
 from transferbench.build import NETWORK_TARGETS, build
 from transferbench.errors import UserError
 from transferbench.outputs import SNAPSHOT, checkpoint_in, checkpoints_in
+from transferbench.parts import Parts, build_parts, offered_to
 from transferbench.storage import atomic_path, write_text
 
 if TYPE_CHECKING:
@@ -29,27 +29,8 @@ TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "transferbench.optim."
 """What the task of a checkpoint may name."""
 FROM_A_FILE = "transferbench.checkpoint.backbone"
 """The target of ``model=checkpoint``; no checkpoint names it, so that it opens when that file is gone."""
-OFFERED = {
-    "classes": "the number of classes",
-    "tokens": "the number of tokens",
-    "labels": "the number of labels of an image",
-    "clusters": "the number of clusters of captions",
-    "start": "the id of the start",
-    "pad": "the id of padding",
-    "mask": "the id of a hidden piece",
-    "end": "the id of the end",
-}
-"""What a head may ask its data for (``ImageData.offered``), by argument."""
 LANGUAGE = "transferbench.checkpoint.language"
 """The target of a head's frozen language model; no checkpoint names it either."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a configuration's model and head become."""
-
-    backbone: nn.Module
-    head: nn.Module | None
 
 
 class Network(nn.Module):
@@ -70,31 +51,6 @@ class Network(nn.Module):
         """Return features (B, width) of ``images`` (B, 3, H, W), uint8 or float in [0, 1]."""
         features: Tensor = self.backbone(images)
         return features
-
-
-def build_parts(config: Mapping[str, Any], offered: Mapping[str, int], allowed: Sequence[str] | None = None) -> Parts:
-    """Build the backbone, and the head for its width and the numbers that the data have ``offered`` (``head_for``)."""
-    backbone = build(config["model"], allowed)
-    if not config.get("head"):
-        return Parts(backbone, None)
-    return Parts(backbone, head_for(build(config["head"], allowed), backbone.width, offered))
-
-
-def head_for(factory: Callable[..., nn.Module], width: int, offered: Mapping[str, int]) -> nn.Module:
-    """Call the ``factory`` of a head with the ``width`` and those of the ``offered`` numbers that it asks for.
-
-    Raises:
-        UserError: it asks for a number that the data do not have.
-    """
-    wanted = inspect.signature(factory).parameters
-    for key, parameter in wanted.items():
-        if key in OFFERED and key not in offered and parameter.default is parameter.empty:
-            raise UserError(
-                f"head: it asks for {OFFERED[key]}, which these data do not have; choose data with captions, such as "
-                "data=world_captions, or another head"
-            )
-    known = {"width": width, **offered}
-    return factory(**{key: number for key, number in known.items() if key in wanted})
 
 
 def snapshot(config: Mapping[str, Any], classes: Sequence[str], class_names: Sequence[str]) -> dict[str, Any]:
@@ -175,11 +131,6 @@ def load(path: Path | str, trusted: Sequence[str] = ()) -> Network:
     wanted = {k: v for k, v in content["state_dict"].items() if k.startswith(("backbone.", "head."))}
     load_weights(network, wanted, str(path))
     return network.eval()
-
-
-def offered_to(facts: Mapping[str, Any]) -> dict[str, int]:
-    """Return the numbers that the head of a checkpoint with these ``facts`` was built for."""
-    return {"classes": len(facts["classes"]), **facts.get("offered", {})}
 
 
 def unpretrained(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,9 +24,10 @@ from rich.console import Console
 
 from transferbench.build import build, locate
 from transferbench.check import check_devices
-from transferbench.checkpoint import Resumable, build_parts, classes_of, newest_readable, snapshot, unpretrained
+from transferbench.checkpoint import Resumable, classes_of, newest_readable, snapshot, unpretrained
 from transferbench.errors import RunFailed, UserError
 from transferbench.outputs import RunFolder, read_metrics
+from transferbench.parts import build_parts
 from transferbench.report.facts import RunFacts, Shown
 from transferbench.report.gather import facts_of_summary, final_metrics, gather
 from transferbench.report.html import write_report

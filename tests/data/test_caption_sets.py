@@ -185,7 +185,7 @@ def test_every_usable_image_is_on_one_side(kind: str, tmp_path: Path, lexicon: s
 def test_captions_alone_for_a_language_model(kind: str, tmp_path: Path, lexicon: str) -> None:
     from transferbench.models.language import MaskedLanguageModel
 
-    alone = {"images": False} if kind == "visual_genome" else {"text_only": True}
+    alone = {"text_only": True}
     data = data_of(tmp_path, kind, lexicon, crops=None, **alone)
     data.setup()
     crops, text = next(iter(data.train_dataloader()))

@@ -285,7 +285,7 @@ def test_images_are_found_where_they_lie(tmp_path: Path, mode: str) -> None:
 
 
 def test_captions_alone_for_a_language_model(tmp_path: Path, lexicon: str) -> None:
-    data = data_of(make(tmp_path), lexicon, images=False, crops=None, text_samples=20)
+    data = data_of(make(tmp_path), lexicon, text_only=True, crops=None, text_samples=20)
     data.check_batch(1)
     batches = list(data.train_dataloader())
     assert len(batches) == 5

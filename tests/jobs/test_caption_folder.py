@@ -14,12 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from transferbench.checkpoint import build_parts, snapshot
+from transferbench.checkpoint import snapshot
 from transferbench.data.evaluation import CentreCrop
 from transferbench.data.photos import read_photos
 from transferbench.errors import UserError
 from transferbench.jobs import caption_folder
 from transferbench.jobs.caption_folder import Captioner, CaptionFolder, thumbnail
+from transferbench.parts import build_parts
 from transferbench.tasks.captioning import search_captions
 from transferbench.text.tokeniser import Tokeniser, train_tokeniser
 

@@ -12,11 +12,12 @@ from torch import nn
 
 from transferbench import checkpoint
 from transferbench.build import NETWORK_TARGETS, build
-from transferbench.checkpoint import build_parts, load, snapshot, unpretrained
+from transferbench.checkpoint import load, snapshot, unpretrained
 from transferbench.errors import UserError
 from transferbench.models.backbone import Backbone, timm_backbone
 from transferbench.models.foreign import foreign_backbone
 from transferbench.models.zoo import bare_network, entry_of
+from transferbench.parts import build_parts
 
 SMALL = {"_target_": "transferbench.models.backbone.timm_backbone", "name": "resnet10t", "channels": [4, 4, 4, 4]}
 TARGET = {"_target_": "transferbench.checkpoint.backbone"}

@@ -21,7 +21,6 @@ from transferbench.tasks.captioning import (
     examine_captioning,
     sample_captions,
     search_captions,
-    write_captions,
 )
 from transferbench.tasks.examination import HeldOut
 from transferbench.text.cider import cider
@@ -55,6 +54,10 @@ class Speller:
         self.starts.append(int(prefixes[0, 0]))
         chances = torch.full((len(prefixes), self.size), 0.1 / (self.size - 1))
         return chances.scatter(1, self.rows[image, prefixes.shape[1] - 1, None], 0.9).log()
+
+
+def write_captions(*given: Any, **options: Any) -> list[str]:
+    return [found.captions[0] for found in search_captions(*given, **options)]
 
 
 def numbered(count: int) -> Tensor:

@@ -14,7 +14,6 @@ import torch
 from lightning import Trainer
 from torch.optim import SGD, AdamW
 
-from transferbench.checkpoint import head_for
 from transferbench.data.multicrop import MultiCrop
 from transferbench.data.paired_captions import CocoCaptions
 from transferbench.errors import UserError
@@ -26,6 +25,7 @@ from transferbench.models.backbone import resnet_small, torchvision_backbone
 from transferbench.models.language import MaskedLanguageModel
 from transferbench.models.text_encoder import TextEncoder
 from transferbench.optim.lookahead import Lookahead
+from transferbench.parts import head_for
 from transferbench.tasks.captions import Captions
 from transferbench.tasks.hidden_words import coverage
 from transferbench.tasks.language import LanguageModelling
@@ -185,7 +185,7 @@ def test_lookahead_is_an_optimiser_of_the_task(coco_tree: Path, lexicon: str, tm
 def test_a_language_model_learns_the_captions_and_is_bound_to_their_tokeniser(
     coco_tree: Path, lexicon: str, tmp_path: Path
 ) -> None:
-    data = data_of(coco_tree, lexicon, images=False)
+    data = data_of(coco_tree, lexicon, text_only=True)
     data.setup()
     torch.manual_seed(0)
     model = MaskedLanguageModel(SIZE, 16, 1, 2, LENGTH, dropout=0.0)

@@ -117,7 +117,7 @@ class CaptionData(ImageData):
         labels: what ``CaptionBatch.labels`` holds: the ``tags`` of the images, or ``clusters``: one of ``concepts``
             (100 for None) groups of captions by their words.
         faithful: mirror captions as VirTex's code does, inside of words too.
-        images: false gives captions alone, for a language model.
+        text_only: give captions alone, for a language model.
         **options: those of ``ImageData``; ``crops`` is a ``MultiCrop`` that asks for one crop.
     """
 
@@ -131,7 +131,7 @@ class CaptionData(ImageData):
         wordnet: str | None = None,
         labels: Literal["tags", "clusters"] = "tags",
         faithful: bool = False,
-        images: bool = True,
+        text_only: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -147,7 +147,7 @@ class CaptionData(ImageData):
             raise UserError(f"crops asks for {len(self.crops)} crops; a caption goes with one: choose crops=caption")
         self.tokeniser_name, self.tokens, self.length = tokeniser, vocabulary, length
         self.concepts, self.concept_tags, self.wordnet = concepts, tuple(concept_tags), wordnet
-        self.label_kind, self.faithful, self.with_images = labels, faithful, images
+        self.label_kind, self.faithful, self.text_only = labels, faithful, text_only
         self.encoder: CaptionEncoder
         self.facts: VocabularyFacts
 
@@ -213,14 +213,14 @@ class CaptionData(ImageData):
 
     def check_batch(self, devices: int) -> None:
         """Raise ``UserError`` when crops are wanted and left out, or the images fill no batch on each device."""
-        if self.with_images:
+        if not self.text_only:
             super().check_batch(devices)
 
     def training_set(self) -> CropSet:
         """Return the training images and captions."""
         rows = CaptionRows(self.train_records, self.encoder, self._train_labels)
         options = (self.crops, self._log(), self.on_error)
-        return CaptionCrops(rows, self.faithful, *options) if self.with_images else CaptionTexts(rows, *options)
+        return CaptionTexts(rows, *options) if self.text_only else CaptionCrops(rows, self.faithful, *options)
 
     def validation_set(self) -> CentreSet:
         """Return the held-out images and their first captions."""

@@ -25,7 +25,6 @@ class KarpathyCaptions(PairedCaptions):
         images: the folder of the images.
         train_split: the split to train on; ``train`` has COCO's ``restval`` in it.
         test_split: the held-out split; None holds out a share of the other.
-        text_only: captions alone, for a language model (``images=False`` of ``CaptionData``).
         **options: those of ``PairedCaptions`` and ``CaptionData``.
     """
 
@@ -35,14 +34,13 @@ class KarpathyCaptions(PairedCaptions):
         images: str,
         train_split: Split = "train",
         test_split: Split | None = "val",
-        text_only: bool = False,
         **options: Any,
     ) -> None:
         if train_split == test_split:
             raise UserError(f"data.train_split and data.test_split are both {test_split}; train and test on others.")
         read = functools.partial(read_karpathy, captions, images)
         test = None if test_split is None else functools.partial(read, test_split)
-        super().__init__("karpathy", functools.partial(read, train_split), test, images=not text_only, **options)
+        super().__init__("karpathy", functools.partial(read, train_split), test, **options)
 
 
 class VisualGenomeCaptions(PairedCaptions):
@@ -72,7 +70,6 @@ class ConceptualCaptions(PairedCaptions):
         images: the folder of the downloaded images.
         columns: the order of the columns: ``cc3m`` (caption, address) or ``cc12m`` (address, caption).
         names: a file of lines ``row TAB path below images``; None for images named by their rows.
-        text_only: captions alone, for a language model (``images=False`` of ``CaptionData``).
         **options: those of ``PairedCaptions`` and ``CaptionData``.
     """
 
@@ -82,11 +79,10 @@ class ConceptualCaptions(PairedCaptions):
         images: str,
         columns: Literal["cc3m", "cc12m"],
         names: str | None = None,
-        text_only: bool = False,
         **options: Any,
     ) -> None:
         read = functools.partial(read_conceptual, captions, images, columns, names)
-        super().__init__("conceptual", read, images=not text_only, **options)
+        super().__init__("conceptual", read, **options)
 
 
 class CsvCaptions(PairedCaptions):
@@ -99,7 +95,6 @@ class CsvCaptions(PairedCaptions):
         separator: what stands between the cells, one character.
         image_column: the name of the column of paths.
         caption_column: the name of the column of captions.
-        text_only: captions alone, for a language model (``images=False`` of ``CaptionData``).
         **options: those of ``PairedCaptions`` and ``CaptionData``.
     """
 
@@ -111,14 +106,13 @@ class CsvCaptions(PairedCaptions):
         separator: str = "\t",
         image_column: str = "filepath",
         caption_column: str = "title",
-        text_only: bool = False,
         **options: Any,
     ) -> None:
         read = functools.partial(
             read_open_clip_csv, separator=separator, image=image_column, caption=caption_column, images=images
         )
         test = None if test_captions is None else functools.partial(read, test_captions)
-        super().__init__("open_clip_csv", functools.partial(read, captions), test, images=not text_only, **options)
+        super().__init__("open_clip_csv", functools.partial(read, captions), test, **options)
 
 
 class FlickrCaptions(PairedCaptions):
@@ -129,7 +123,6 @@ class FlickrCaptions(PairedCaptions):
         images: the folder of the images.
         train_split: a list of the images to train on, such as ``Flickr_8k.trainImages.txt``; None for all images.
         test_split: a list of the held-out images; None holds out a share of the others.
-        text_only: captions alone, for a language model (``images=False`` of ``CaptionData``).
         **options: those of ``PairedCaptions`` and ``CaptionData``.
     """
 
@@ -139,7 +132,6 @@ class FlickrCaptions(PairedCaptions):
         images: str,
         train_split: str | None = None,
         test_split: str | None = None,
-        text_only: bool = False,
         **options: Any,
     ) -> None:
         if test_split is not None and train_split is None:
@@ -149,7 +141,7 @@ class FlickrCaptions(PairedCaptions):
             )
         read = functools.partial(read_flickr_tokens, captions, images)
         test = None if test_split is None else functools.partial(read, test_split)
-        super().__init__("flickr_tokens", functools.partial(read, train_split), test, images=not text_only, **options)
+        super().__init__("flickr_tokens", functools.partial(read, train_split), test, **options)
 
 
 def coco_ids(file: Path) -> frozenset[int]:

@@ -43,7 +43,7 @@ class ShardCaptions(CaptionData):
         resampled: draw shards at random with replacement, for any number of workers and ranks.
         weights: how often to draw a shard of each source, in ``resampled`` alone; equally often when None.
         buffer: samples that a worker shuffles among, compressed, in memory.
-        **options: those of ``CaptionData``. With ``images=False`` the captions of the first ``text_samples`` are all.
+        **options: those of ``CaptionData``. With ``text_only`` the captions of the first ``text_samples`` are all.
 
     Raises:
         UserError: shards are missing or too few, a number is out of range, or ``labels`` is ``clusters``.
@@ -79,7 +79,7 @@ class ShardCaptions(CaptionData):
     def read_records(self) -> tuple[CaptionRecords, CaptionRecords]:
         """Read the first samples to train on, for their captions, and the held-out ones."""
         shards = _flat(self.shards)
-        if self.with_images and self.samples is None:
+        if self.samples is None and not self.text_only:
             self.samples = count_samples(shards)
         if self.test_shards is None:
             self._left_out = self._beginning(shards[0])
@@ -112,7 +112,7 @@ class ShardCaptions(CaptionData):
 
     def check_batch(self, devices: int) -> None:
         """Raise ``UserError`` when crops are left out, or the shards serve not each device and worker with a batch."""
-        if not self.with_images:
+        if self.text_only:
             return
         if self.crops is None:
             raise UserError("crops is left out, and training needs them; choose crops=...")
@@ -120,7 +120,7 @@ class ShardCaptions(CaptionData):
 
     def training_set(self) -> CropSet:
         """Return this rank's stream of crops and captions, or the captions of the first samples alone."""
-        return self._stream(rank(), world_size()) if self.with_images else super().training_set()
+        return super().training_set() if self.text_only else self._stream(rank(), world_size())
 
     def _stream(self, of: int, ranks: int) -> CaptionStream:
         """Return the stream of one of ``ranks``."""
@@ -154,7 +154,7 @@ class ShardCaptions(CaptionData):
 
     def train_dataloader(self) -> CropLoader:
         """Return this rank's loader of training crops; raises ``UserError`` as ``check_batch`` does."""
-        if not self.with_images:
+        if self.text_only:
             return super().train_dataloader()
         self.check_batch(world_size())
         stream = self.training_set()
@@ -175,7 +175,7 @@ class ShardCaptions(CaptionData):
         super().load_state_dict(state_dict)
         then = state_dict.get("workers"), state_dict.get("ranks")
         now = workers_of(self.workers), world_size()
-        if self._batches_done and self.with_images and then != now:
+        if self._batches_done and not self.text_only and then != now:
             raise UserError(
                 f"the checkpoint is from the middle of an epoch that {then[1]} ranks of {then[0]} workers read from "
                 f"{self.shards}, and there are {now[1]} ranks of {now[0]} workers: the rest of it is not the same; set "

@@ -51,11 +51,17 @@ class Decoding(nn.Module):
         return text.tokens[:, : int(lengths.max())], lengths
 
     def loss(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross entropy over ``targets (B, T)`` that are no padding; only their logits are computed."""
+        """Return the mean cross entropy over ``targets (B, T)`` that are no padding; 0 without any."""
+        losses = self.losses(textual, maps, tokens, lengths, targets)
+        mean: Tensor = losses.sum() / (targets != self.pad).sum().clamp(min=1)
+        return mean
+
+    def losses(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross entropy of each of ``targets (B, T)``, 0 at padding, whose logits are not computed."""
         wanted = targets != self.pad
         logits = textual.output(textual.decode(maps, tokens, lengths)[wanted])
-        total = F.cross_entropy(logits.float(), targets[wanted], reduction="sum")
-        return total / max(len(logits), 1)
+        nothing = torch.zeros(targets.shape, device=targets.device)
+        return nothing.masked_scatter(wanted, F.cross_entropy(logits.float(), targets[wanted], reduction="none"))
 
 
 class GapHead(Decoding):
@@ -147,12 +153,7 @@ class VirtexHead(Decoding):
         return total
 
     def _likelihood(self, textual: TextualHead, maps: Tensor, tokens: Tensor, lengths: Tensor) -> Tensor:
-        targets = self._followers(tokens)
-        wanted = targets != self.pad
-        logits = textual.output(textual.decode(maps, tokens, lengths)[wanted]).float()
-        losses = torch.zeros(targets.shape, device=tokens.device)
-        losses[wanted] = F.cross_entropy(logits, targets[wanted], reduction="none")
-        return -losses.sum(dim=1)
+        return -self.losses(textual, maps, tokens, lengths, self._followers(tokens)).sum(dim=1)
 
 
 def virtex(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from transferbench.errors import UserError
 from transferbench.features.extract import evenly_spaced
-from transferbench.tasks.examination import Examined, HeldOut
+from transferbench.tasks.examination import Examined, HeldOut, seen_picture
 from transferbench.text.cider import cider
 from transferbench.text.decoding import Step, beam_search, nucleus
 from transferbench.text.spice import spice
@@ -79,11 +79,6 @@ def search_captions(
                     best.setdefault(tokeniser.decode(ids), score)  # other pieces may spell the same words
             written.append(Written(list(best), list(best.values())))
     return written
-
-
-def write_captions(head: Any, maps: Tensor, tokeniser: Tokeniser, length: int, **options: Any) -> list[str]:
-    """Return the best caption of every image; arguments and errors as for ``search_captions``."""
-    return [found.captions[0] for found in search_captions(head, maps, tokeniser, length, **options)]
 
 
 def sample_captions(
@@ -178,7 +173,7 @@ def shown_captions(
     shown: list[dict[str, Any]] = []
     for at in evenly_spaced(len(held.rows), SHOWN).tolist():
         row = held.rows[at]
-        picture = data.centre(data.test_records.images.image(row)).permute(1, 2, 0).numpy()
+        picture = seen_picture(data, row)
         texts = {"captions": written[at].captions[:ALTERNATIVES], "sampled": sampled[at]}
         shown.append({"picture": picture, **texts, "reference": data.test_records.captions[row][0]})
     return shown

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from transferbench.errors import UserError
@@ -62,18 +64,28 @@ def examine(task: Any, data: Any, sets: Mapping[str, Any], device: str) -> Exami
     from transferbench.tasks.zero_shot import examine_zero_shot
 
     head = task.head
+    guesses = hasattr(head, "word_scores") or hasattr(head, "caption_scores")
+    writes, compares = can_write(head), hasattr(head, "embed_text")
+    found = Examined(facts=[f"Parts of speech: {data.facts.tagger}; {data.facts}."])
+    if not (guesses or writes or compares):
+        return found
     with frozen(task, device), torch.inference_mode():
-        found = Examined(facts=[f"Parts of speech: {data.facts.tagger}; {data.facts}."])
         held = held_out(task, data, device)
-        if hasattr(head, "word_scores") or hasattr(head, "caption_scores"):
+        if guesses:
             found |= examine_words(head, data, held, device)
-        if can_write(head):
+        if writes:
             found |= examine_captioning(head, data, held, device)
-        if hasattr(head, "embed_text"):
+        if compares:
             names = data.world.names if hasattr(data, "world") else {}
             found |= examine_retrieval(head, data, held, device)
             found |= examine_zero_shot(task, data, sets, read_prompts(task.prompts), device, names)
-        return found
+    return found
+
+
+def seen_picture(data: Any, row: int) -> NDArray[np.uint8]:
+    """Return the held-out image of a record (S, S, 3) as the network saw it."""
+    pixels: NDArray[np.uint8] = data.centre(data.test_records.images.image(row)).permute(1, 2, 0).numpy()
+    return pixels
 
 
 def held_out(task: Any, data: Any, device: str) -> HeldOut:

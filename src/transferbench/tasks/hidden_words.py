@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferbench.features.extract import evenly_spaced
-from transferbench.tasks.examination import Examined, HeldOut
+from transferbench.tasks.examination import Examined, HeldOut, seen_picture
 from transferbench.tasks.word_guesses import Hidden, hide_all
 from transferbench.text.words import split_words
 
@@ -130,7 +130,7 @@ def shown_words(hidden: Hidden, chosen: NDArray[np.bool_], data: Any, held: Held
         mine = places[hidden.image[places] == image].tolist()
         if not mine:
             continue
-        picture = data.centre(data.test_records.images.image(held.rows[image])).permute(1, 2, 0).numpy()
+        picture = seen_picture(data, held.rows[image])
         for i in [i for i in mine if hidden.caption[i] == hidden.caption[mine[0]]][:WORDS]:
             guesses, blind = ([names[guess] for guess in found[i]] for found in (hidden.guesses, hidden.blind))
             word = {"caption": hidden.caption[i], "word": names[hidden.target[i]], "guesses": guesses, "blind": blind}
