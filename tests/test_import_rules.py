@@ -20,7 +20,7 @@ ALLOWED = {
     "world": {"concepts", "nerf.cameras", "text"},
     "models": {"concepts", "text", "nerf", "probes", "optim"},
     "heads": {"concepts", "text", "nerf", "probes", "optim"},
-    "data": {"concepts", "text", "nerf.cameras", "world"},
+    "data": {"concepts", "text", "nerf.cameras", "nerf.lens", "world"},
     "synthesis": {"concepts", "text", "nerf.cameras", "world"},
     "features": {"data"},
     "transfer": {"features", "data", "probes", "concepts"},

@@ -36,6 +36,8 @@ LANGUAGE = "transferbench.checkpoint.language"
 class Network(nn.Module):
     """A trained network: ``backbone`` maps images to features, ``head`` features to logits (None where there is none).
 
+    Of a run on a scene, the backbone is the scene's model, and so is ``field``, which renders rays (``nerf.bundle``).
+
     ``class_names`` are the readable names of the logits' classes; ``text`` what a model of captions needs to read and
     write them: the tokeniser, the concepts and the length, as plain values (empty for others).
     """
@@ -45,6 +47,7 @@ class Network(nn.Module):
         self.text = dict(text or {})
         self.backbone = parts.backbone
         self.head = parts.head
+        self.field = parts.backbone if hasattr(parts.backbone, "render") else None
         self.class_names = tuple(class_names)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -166,6 +169,26 @@ def backbone(
     if given:
         raise UserError(f"model.{given[0]}: {path} is of transferbench and brings its own network; leave it out")
     return load(path, trusted).backbone.train()
+
+
+def dense_teacher(
+    path: str, *, stage: int = -1, stride: int | None = 8, grid: int = 25, by_words: bool = False
+) -> nn.Module:
+    """Return the dense features of a trained network (``models.dense.DenseFeatures``): of a run of ours or a file.
+
+    ``by_words`` takes those that compare with texts, of a run of CLIP's kind.
+
+    Raises:
+        UserError: as ``backbone``; or the run has no head that compares images with texts.
+    """
+    settings = {"stage": stage, "stride": stride, "grid": grid}
+    node = {"_target_": "transferbench.models.dense.DenseFeatures", "_partial_": True, **settings}
+    if not by_words:
+        return build(node)(backbone(path))  # type: ignore[no-any-return]
+    network = load(path)
+    if not hasattr(network.head, "embed_text"):
+        raise UserError(f"{path}: this run compares no images with texts; see +experiment=clip")
+    return build(node)(network.backbone, head=network.head)  # type: ignore[no-any-return]
 
 
 def _is_ours(path: str) -> bool:

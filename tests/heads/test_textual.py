@@ -77,7 +77,7 @@ def test_the_start() -> None:
     drawn = {name: p.detach() for name, p in textual.named_parameters() if p.dim() > 1}
     assert len(drawn) == 9  # visual, words, positions, in and out of two attentions, two of the feed-forward part
     for name, p in drawn.items():
-        assert float(p.std()) == pytest.approx(0.02, rel=0.1), name
+        assert float(p.std()) == pytest.approx(0.02 * (1024 / 64) ** 0.5, rel=0.1), name
         assert float(p.mean()) == pytest.approx(0, abs=0.002), name
     assert not textual.embedding.words.weight[0].any()
     assert textual.output.weight is textual.embedding.words.weight

@@ -20,6 +20,7 @@ class Progress(ProgressBar):
         super().__init__()
         self.refresh_seconds = refresh_seconds
         self.console = Console()
+        self.unit = "images"
         self._bar: Bar | None = None
         self._images, self._since, self._drawn = 0, 0.0, 0.0
 
@@ -34,6 +35,7 @@ class Progress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the bar where the fit stands."""
         self._images, self._since, self._first = 0, time.monotonic(), trainer.global_step
+        self.unit = getattr(pl_module, "unit", "images")
         if self.console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
@@ -75,9 +77,11 @@ class Progress(ProgressBar):
         rate = self._images / max(time.monotonic() - self._since, 1e-9)
         values = trainer.callback_metrics
         shown = [
-            f"{key.split('/')[-1]} {float(values[key]):.3f}" for key in ("train/loss", "val/top1") if key in values
+            f"{key.split('/')[-1]} {float(values[key]):.3f}"
+            for key in ("train/loss", "val/top1", "val/psnr")
+            if key in values
         ]
-        return "  ".join([*shown, f"{rate:.0f} images/s"])
+        return "  ".join([*shown, f"{rate:.0f} {self.unit}/s"])
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Close the bar."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from transferbench.errors import UserError
 
 GRAMMAR = re.compile(r"transdec_(postnorm|prenorm)::L(\d+)_H(\d+)(?:_A(\d+))?(?:_F(\d+))?")
+STD, PUBLISHED_WIDTH = 0.02, 1024
+"""Of the matrices at the start, in the published head."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,9 @@ class CaptionEmbedding(nn.Module):
 class TextualHead(nn.Module):
     """Give every token of a caption logits, from the image and the tokens before it (or all, unless ``causal``).
 
-    The weights start as VirTex's do: matrices from N(0, 0.02), the embedding of padding at zero, biases as torch draws
-    them. The output layer's matrix is the word embedding.
+    The weights start as VirTex's do: matrices from N(0, 0.02) at its width of 1024, the embedding of padding at zero,
+    biases as torch draws them. A narrower head starts with N(0, 0.02 sqrt(1024 / width)), so that its layers pass on as
+    much of the image and of the words as the published ones. The output layer's matrix is the word embedding.
 
     Args:
         map_width: channels of the maps.
@@ -104,7 +108,7 @@ class TextualHead(nn.Module):
         self.transformer = nn.TransformerDecoder(layer, shape.layers, last)
         for parameter in self.parameters():
             if parameter.dim() > 1:
-                nn.init.normal_(parameter, std=0.02)
+                nn.init.normal_(parameter, std=STD * math.sqrt(PUBLISHED_WIDTH / shape.width))
         with torch.no_grad():
             self.embedding.words.weight[pad] = 0
         self.output = nn.Linear(shape.width, size)

@@ -1,1 +1,1 @@
-"""Pure functions of 3-D scenes: cameras and rays."""
+"""Pure functions of 3-D scenes: cameras, rays, sampling, rendering, editing, quality."""

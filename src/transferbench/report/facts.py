@@ -50,6 +50,15 @@ class WrittenCaption:
     reference: str
 
 
+@dataclass(frozen=True)
+class Panel:
+    """A row of captioned pictures under a ``title``, with a ``note`` where there is something to say."""
+
+    title: str
+    pictures: list[tuple[str, Picture]]
+    note: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """What only a run's own objects can tell; a piece left empty is left out of the report.
@@ -58,7 +67,7 @@ class Shown:
     saw them; ``concepts`` readable names, ``trained`` how many of them are names of classes trained on, and
     ``similarity`` their mean similarity to the seen concepts, all three by set; ``ties_at_cuts`` counts the ends of
     levels that cut through concepts of equal similarity (None without levels). ``notes`` are sentences about a task's
-    own measurements; ``hidden_words`` and ``written`` come from captions.
+    own measurements; ``hidden_words`` and ``written`` come from captions, ``panels`` from scenes.
     """
 
     test_counts: dict[str, int] = field(default_factory=dict)
@@ -71,6 +80,7 @@ class Shown:
     notes: list[str] = field(default_factory=list)
     hidden_words: list[HiddenWord] = field(default_factory=list)
     written: list[WrittenCaption] = field(default_factory=list)
+    panels: list[Panel] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from transferbench.outputs import read_metrics
-from transferbench.report.facts import HiddenWord, Neighbours, Picture, RunFacts, Shown, WrittenCaption
+from transferbench.report.facts import HiddenWord, Neighbours, Panel, Picture, RunFacts, Shown, WrittenCaption
 
 SHOWN_CROPS = 5
 THUMBNAIL = 160
@@ -56,6 +56,7 @@ def gather(
         notes=[] if examined is None else list(examined.facts),
         hidden_words=[] if examined is None else [HiddenWord(**word) for word in examined.words],
         written=[] if examined is None else [WrittenCaption(**one) for one in examined.written],
+        panels=[] if examined is None else [Panel(**one) for one in examined.panels],
     )
 
 

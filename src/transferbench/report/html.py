@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transferbench.report import captions, sections
+from transferbench.report import captions, scene, sections
 from transferbench.report.facts import RunFacts
 from transferbench.report.fewshot_figure import fewshot_figure, has_shots
 from transferbench.report.figures import accuracy_figure, curve_figures
@@ -34,13 +34,18 @@ def write_report(facts: RunFacts, folder: Path) -> Path:
         save_png(crops_figure(facts.crops), figures / "crops.png")
     if facts.neighbours:
         save_png(neighbours_figure(facts.neighbours), figures / "neighbours.png")
+    for number, panel in enumerate(facts.panels, start=1):
+        write_bytes(figures / f"scene_{number}.png", png(scene.sheet(panel)))
     if facts.hidden_words:
         write_bytes(figures / "attention.png", png(captions.gaze_figure(facts.hidden_words)))
     drawn = {name: inline_svg(figure, name, _described(name)) for name, figure in charts.items()}
-    lead = [element("p", escaped(headline(facts)), class_="lead"), sections.tiles(facts)]
+    said = scene.said(facts.metrics) or headline(facts)
+    lead = [element("p", escaped(said), class_="lead"), sections.tiles(facts)]
     parts = [
         sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
         captions.scores(facts.metrics, facts.notes),
+        scene.scores(facts.metrics, facts.notes),
+        scene.panels(facts.panels),
         captions.hidden_words(facts.hidden_words),
         captions.written(facts.written),
         sections.few_shot(drawn.get("fewshot", "")),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transferbench.probes.names import SEEN, level_number
+from transferbench.report import scene
 from transferbench.report.facts import Neighbours, Picture, RunFacts
 from transferbench.report.markup import element, escaped, picture, section, table
 from transferbench.report.pictures import fitted
@@ -41,6 +42,7 @@ def tiles(facts: RunFacts) -> str:
     if (odds := facts.metrics.get("transfer/mean_log_odds")) is not None:
         clipped = round(facts.metrics.get("transfer/mean_log_odds_clipped", 0.0))
         found.append((f"{odds:.3f}".replace("-", "−"), "mean log-odds" + (f", {clipped} clipped" if clipped else "")))
+    found += scene.tiles(facts.metrics)
     if facts.timings:
         once = " and ".join(apart(facts.timings))
         found.append((duration(run_seconds(facts.timings)), f"run, {once} apart" if once else "run"))

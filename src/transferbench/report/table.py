@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from transferbench.report import scene
 from transferbench.report.facts import RunFacts
 from transferbench.report.scores import Scores, read_scores
 from transferbench.report.wording import (
@@ -26,6 +27,8 @@ def print_scores(facts: RunFacts, console: Console, report: Path | None = None) 
     """Print the accuracies beside the floors, the timings and where the report lies; what is missing is left out."""
     if read_scores(facts.metrics).sets:
         console.print(score_table(facts))
+    if said := scene.said(facts.metrics):
+        console.print(f"{facts.name}, seed {facts.seed}: {said}", markup=False, highlight=False)
     if facts.timings:
         console.print(time_spent(facts.timings), style="dim", markup=False, highlight=False)
     if report is not None:

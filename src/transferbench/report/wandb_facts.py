@@ -13,6 +13,7 @@ from transferbench.report.captions import SIDE, overlay
 from transferbench.report.facts import Neighbours, Picture, RunFacts
 from transferbench.report.outcome import Outcome
 from transferbench.report.pictures import enlarged
+from transferbench.report.scene import sheet
 from transferbench.report.scores import Scores, read_scores
 from transferbench.report.wording import floor_name, probe_name, set_name
 
@@ -48,6 +49,10 @@ def wandb_facts(facts: RunFacts, report: Path | None = None) -> dict[str, Any]:
     found["media/captions"] = [
         wandb.Image(enlarged(one.picture, SIDE), caption=f"{one.captions[0] if one.captions else ''} | {one.reference}")
         for one in facts.written
+    ]
+    found["media/scene"] = [
+        wandb.Image(sheet(panel), caption=f"{panel.title}: {', '.join(name for name, _ in panel.pictures)}")
+        for panel in facts.panels
     ]
     near = of_one_size([neighbour_strip(one) for one in facts.neighbours])
     found["media/neighbours"] = [

@@ -1,4 +1,4 @@
-"""What a model trained on captions can do, measured on held-out ones."""
+"""What a model has learned beside features that transfer, measured on data held out: captions, views of a scene."""
 
 from __future__ import annotations
 
@@ -29,16 +29,19 @@ class Examined:
         facts: sentences about how it was measured.
         words: hidden words to be shown, each the fields of a ``report.facts.HiddenWord``.
         written: captions to be shown, each the fields of a ``report.facts.WrittenCaption``.
+        panels: rows of pictures to be shown, each the fields of a ``report.facts.Panel``.
     """
 
     metrics: dict[str, float] = field(default_factory=dict)
     facts: list[str] = field(default_factory=list)
     words: list[dict[str, Any]] = field(default_factory=list)
     written: list[dict[str, Any]] = field(default_factory=list)
+    panels: list[dict[str, Any]] = field(default_factory=list)
 
     def __or__(self, other: Examined) -> Examined:
         metrics, facts = self.metrics | other.metrics, self.facts + other.facts
-        return Examined(metrics, facts, self.words + other.words, self.written + other.written)
+        written, panels = self.written + other.written, self.panels + other.panels
+        return Examined(metrics, facts, self.words + other.words, written, panels)
 
 
 @dataclass(frozen=True)

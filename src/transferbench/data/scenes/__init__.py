@@ -1,0 +1,1 @@
+"""Readers of posed images, one module a format."""

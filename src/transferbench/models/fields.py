@@ -1,0 +1,158 @@
+"""What a field is: density, colour and features of points, and how a branch of features joins one (N3F)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from transferbench.errors import UserError
+from transferbench.nerf.editing import distance, selected, unit
+
+
+class FieldValues(NamedTuple):
+    """What a field says of N points: ``density`` (N,) per unit of length, ``colour`` (N, 3) in [0, 1].
+
+    ``features`` (N, C) are there where the field has a branch for them; ``latent`` (N, L) are activations that such a
+    branch may read.
+    """
+
+    density: Tensor
+    colour: Tensor
+    features: Tensor | None = None
+    latent: Tensor | None = None
+
+
+class OwnField(nn.Module):
+    """Any callable of points (..., 3) and unit directions (..., 3) that returns density (...) and colour (..., 3).
+
+    A module's parameters are fitted with it.
+    """
+
+    def __init__(self, function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, points: Tensor, directions: Tensor, noise: float = 0.0) -> FieldValues:
+        """Return what is at ``points``; ``noise`` is for fields that know their raw density."""
+        return FieldValues(*self.function(points, directions))
+
+    def density(self, points: Tensor, directions: Tensor) -> Tensor:
+        """Return the density (...)."""
+        return self.function(points, directions)[0]
+
+
+class Branch(nn.Module):
+    """Raw features from a field's activations: one linear layer, behind another one where ``between`` says how wide.
+
+    N3F's released form reads the layer that knows the viewing direction (``view_dependent`` of ``with_features``); its
+    other form puts a linear layer of half the width between (arXiv:2209.03494).
+    """
+
+    def __init__(self, latent: int, channels: int, between: int = 0) -> None:
+        super().__init__()
+        layers = (
+            [nn.Linear(latent, between), nn.Linear(between, channels)] if between else [nn.Linear(latent, channels)]
+        )
+        self.layers = nn.Sequential(*layers)
+        self.channels = channels
+
+    def forward(self, points: Tensor, latent: Tensor) -> Tensor:
+        """Return raw features (N, channels)."""
+        found: Tensor = self.layers(latent)
+        return found
+
+
+class GridBranch(nn.Module):
+    """Raw features from a grid of their own and a small network: smooth, and the same from every side.
+
+    Args:
+        latent: not read.
+        channels: of the features.
+        grid: features of a point (``models.hash_grid.HashGrid``), coarse enough to be smooth.
+        width: of the hidden layer.
+    """
+
+    def __init__(self, latent: int, channels: int, grid: Callable[[], Any], width: int = 64) -> None:
+        super().__init__()
+        self.grid = grid()
+        self.channels = channels
+        self.net = nn.Sequential(nn.Linear(self.grid.width, width), nn.ReLU(), nn.Linear(width, channels))
+
+    def forward(self, points: Tensor, latent: Tensor) -> Tensor:
+        """Return raw features (N, channels) of ``points`` (N, 3)."""
+        flat: Tensor = self.net(self.grid(points.reshape(-1, 3)))
+        return flat.view(*points.shape[:-1], self.channels)
+
+
+class FeaturedField(nn.Module):
+    """A ``field`` with a ``branch`` of features; the field gets no gradient while it is ``held``."""
+
+    def __init__(self, field: Any, branch: nn.Module) -> None:
+        super().__init__()
+        self.field, self.branch = field, branch
+        self.held = False
+
+    def forward(self, points: Tensor, directions: Tensor, noise: float = 0.0) -> FieldValues:
+        """Return what is at ``points`` (..., 3), seen along unit ``directions`` (..., 3), raw features included."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
+            values: FieldValues = self.field(points, directions, noise)
+        return values._replace(features=self.branch(points, values.latent))
+
+    def density(self, points: Tensor, directions: Tensor) -> Tensor:
+        """Return the density (...)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
+            found: Tensor = self.field.density(points, directions)
+        return found
+
+
+class EditedField(nn.Module):
+    """A ``field`` of which some is taken out: what is near to a ``query`` (C,) in features, or all but that.
+
+    Args:
+        field: with features.
+        query: of unit length.
+        threshold: distance of unit vectors, in [0, 2].
+        mode: remove what is nearer, or extract it.
+        least: density below which nobody looks, the point being empty anyway.
+    """
+
+    def __init__(self, field: Any, query: Tensor, threshold: float, mode: Any = "remove", least: float = 1e-2) -> None:
+        super().__init__()
+        self.field, self.query, self.threshold, self.mode, self.least = field, query, threshold, mode, least
+
+    def forward(self, points: Tensor, directions: Tensor, noise: float = 0.0) -> FieldValues:
+        """Return what is left at ``points`` (..., 3), seen along unit ``directions`` (..., 3)."""
+        values: FieldValues = self.field(points, directions, noise)
+        if values.features is None:
+            raise UserError("this field has no features to edit by; see +experiment=n3f")
+        gone = selected(distance(unit(values.features), self.query), self.threshold, self.mode)
+        return values._replace(density=values.density.masked_fill(gone, 0.0))
+
+    def density(self, points: Tensor, directions: Tensor) -> Tensor:
+        """Return the density (N,) that is left at ``points`` (N, 3)."""
+        found: Tensor = self.field.density(points, directions).clone()
+        full = found > self.least
+        if bool(full.any()):
+            found[full] = self(points[full], directions[full]).density
+        return found
+
+
+def with_features(base: Any, branch: Callable[..., nn.Module], view_dependent: bool = False) -> Any:
+    """Return a scene's model ``base``, each field of which has a branch of features of its own.
+
+    Args:
+        base: a model whose ``featured`` names its fields (``Hierarchical``, ``Marched``, ``NeuralDiff``).
+        branch: makes a branch, called with the width of the activations that it reads.
+        view_dependent: read activations that know the viewing direction, as N3F was released; features then differ
+            from side to side.
+    """
+    if not hasattr(base, "featured"):
+        raise UserError(f"model.base: {type(base).__name__} has no fields that could get features; see model=nerf_fast")
+    for name in base.featured:
+        field = getattr(base, name)
+        field.view_dependent = view_dependent
+        setattr(base, name, FeaturedField(field, branch(field.latent)))
+    return base

@@ -1,0 +1,82 @@
+"""Steps along rays through a unit cube, and through all space contracted into one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from transferbench.nerf.packed import Packed, pack
+
+OUTSIDE = 64
+"""Intervals between the cube and the far end of a ray in an unbounded scene, evenly spaced in inverse depth."""
+
+
+def contract(points: Tensor) -> Tensor:
+    """Return points (..., 3) of all space in the cube [0, 1]; the cube [-1, 1] fills the middle half of it.
+
+    Mip-NeRF 360's contraction (arXiv:2111.12077, eq. 10) with the largest coordinate in place of the length, so that
+    the cube stays a cube.
+    """
+    size = points.abs().amax(-1, keepdim=True).clamp(min=1)
+    return ((2 - 1 / size) * points / size) / 4 + 0.5
+
+
+def inside(points: Tensor) -> Tensor:
+    """Return points (..., 3) of the cube [-1, 1] in [0, 1]."""
+    return points / 2 + 0.5
+
+
+def steps(start: Tensor, end: Tensor, step: float, jitter: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return the ends (R, S + 1) of intervals ``step`` long from ``start`` to ``end`` (R,), and which exist (R, S).
+
+    ``jitter`` (R,) in [0, 1) moves the intervals of a ray by that share of a step; the last interval of a ray is whole.
+    """
+    length = (end - start).clamp(min=0)
+    count = max(math.ceil(float(length.max()) / step), 1) if len(length) else 1
+    offset = 0.0 if jitter is None else jitter[:, None] - 1.0
+    numbers = torch.arange(count + 2 if jitter is not None else count + 1, device=start.device)
+    edges = start[:, None] + (numbers + offset) * step
+    edges = torch.maximum(edges, start[:, None])
+    return edges, edges[:, :-1] < end[:, None]
+
+
+def march(
+    origins: Tensor,
+    directions: Tensor,
+    start: Tensor,
+    end: Tensor,
+    step: float,
+    occupied: Callable[[Tensor], Tensor],
+    place: Callable[[Tensor], Tensor] = inside,
+    jitter: Tensor | None = None,
+    far: Tensor | None = None,
+) -> Packed:
+    """Return the samples of rays at ``origins`` along unit ``directions`` (R, 3) where there may be something.
+
+    Args:
+        origins: (R, 3), in units in which the scene's box is [-1, 1].
+        directions: (R, 3) of length 1.
+        start: (R,) where a ray enters the box or begins.
+        end: (R,) where it leaves the box; not after ``start`` where it misses.
+        step: length of an interval in the box.
+        occupied: tells for points (..., 3) in [0, 1] whether to sample there (...).
+        place: takes points of the scene to [0, 1].
+        jitter: (R,) in [0, 1), draws for training.
+        far: (R,) where rays end in an unbounded scene; there intervals grow with the distance. None within a box.
+    """
+    edges, valid = steps(start, end, step, jitter)
+    if far is not None:
+        begin = torch.where(end > start, end, start.clamp(max=0.0) + step)  # a ray that misses the box begins at once
+        numbers = torch.linspace(0, 1, OUTSIDE + 1, device=start.device).expand(len(start), -1)
+        if jitter is not None:
+            numbers = (numbers + (jitter[:, None] - 0.5) / OUTSIDE).clamp(0, 1)
+        outer = 1 / (1 / begin[:, None] * (1 - numbers) + numbers / torch.maximum(far, begin + step)[:, None])
+        edges = torch.cat([torch.minimum(edges, begin[:, None]), outer], 1)
+        gap = valid.new_zeros(len(valid), 1)
+        valid = torch.cat([valid, gap, valid.new_ones(len(valid), OUTSIDE)], 1)
+    middle = (edges[:, 1:] + edges[:, :-1]) / 2
+    points = origins[:, None] + middle[..., None] * directions[:, None]
+    return pack(valid & occupied(place(points)), edges)

@@ -1,0 +1,58 @@
+"""Where a scene is: the box that is worth looking into, from its cameras."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class Placement(NamedTuple):
+    """The corners ``low`` and ``high`` (3,) of a box, and whether there is something ``unbounded`` around it."""
+
+    low: Floats
+    high: Floats
+    unbounded: bool
+
+
+def focus_point(poses: Floats) -> Floats:
+    """Return the point (3,) that is nearest to the viewing axes of ``poses`` (N, 4, 4), by least squares.
+
+    A faint pull towards the cameras' mean keeps it defined where all axes are parallel.
+    """
+    origins, axes = poses[:, :3, 3], -poses[:, :3, 2]
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    pull = 1e-6 * np.eye(3)
+    target = (across @ origins[:, :, None])[..., 0].mean(0) + pull @ origins.mean(0)
+    found: Floats = np.linalg.solve(across.mean(0) + pull, target)
+    return found
+
+
+def placed(
+    poses: Floats, near: Floats | None = None, far: Floats | None = None, box: Floats | None = None
+) -> Placement:
+    """Return the box of a scene: its own ``box`` (2, 3), else one that the cameras look into.
+
+    Without a box the scene is unbounded. Cameras that look at one thing have it in the middle, and stand on the box's
+    border; of cameras that look away from each other, or the same way, the middle is where they look on average: at the
+    harmonic mean of ``near`` and ``far`` (N,), or as far as the cameras are apart where those are not known.
+    """
+    if box is not None:
+        return Placement(np.asarray(box[0], float), np.asarray(box[1], float), False)
+    origins, axes = poses[:, :3, 3], -poses[:, :3, 2]
+    centre = focus_point(poses)
+    ahead = ((centre - origins) * axes).sum(1)
+    spread = float(np.linalg.norm(origins - origins.mean(0), axis=1).max())
+    if near is not None and far is not None:
+        depth = 2 / (1 / near + 1 / far)
+    else:
+        depth = np.full(len(origins), max(spread, 1e-6))
+    facing = float(np.linalg.norm(axes.mean(0)))
+    if (ahead <= 0).mean() > 0.1 or facing > 0.95 or ahead.min() > 10 * max(spread, 1e-6):
+        centre = (origins + depth[:, None] * axes).mean(0)
+    reach = np.linalg.norm(origins - centre, axis=1)
+    half = float(np.mean(reach)) or 1.0
+    return Placement(centre - half, centre + half, True)

@@ -1,0 +1,86 @@
+"""Looking at a scene through a field: its cameras, its images, and whole rendered views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transferbench.errors import UserError
+from transferbench.nerf.placement import placed
+from transferbench.nerf.rendering import Rendered
+from transferbench.nerf.views import Views
+
+NEAR, FAR = 0.02, 1000.0
+"""Where rays of a scene begin and end that says nothing of it, in halves of its box."""
+
+
+class Viewing:
+    """What every task on a scene has: a model (``backbone``), and after ``check_data`` the scene's cameras and images.
+
+    Attributes:
+        backbone: the scene's model.
+        pixel_centre: where in a pixel its ray goes through.
+        ndc: normalised device coordinates for forward-facing scenes.
+        views: the cameras.
+        images: (N, H, W, 3 or 4) uint8.
+        own_background: (3,) what transparent images are put on.
+    """
+
+    backbone: Any
+    pixel_centre: float
+    ndc: bool
+    views: Views
+    images: Tensor
+    own_background: Tensor
+
+    def check_data(self, data: Any) -> None:
+        """Take over the cameras of a scene, and tell the model where the scene is.
+
+        Raises:
+            UserError: the data are no scene.
+        """
+        if not hasattr(data, "scene"):
+            raise UserError(
+                "a field is fitted to posed images; choose data=world_scene, or data=scene data.root=FOLDER"
+            )
+        scene = data.scene
+        transparent = scene.images.shape[-1] == 4  # else there is something behind the scene's box
+        place = placed(scene.poses, scene.near, scene.far, scene.box if transparent else None)
+        half = float(np.max(place.high - place.low)) / 2
+        self.views = Views(
+            scene.poses,
+            scene.intrinsics,
+            scene.distortion,
+            (scene.height, scene.width),
+            NEAR * half if scene.near is None else scene.near,
+            FAR * half if scene.far is None else scene.far,
+            scene.fisheye,
+            scene.times,
+            self.pixel_centre,
+            self.ndc and scene.frontal,
+        )
+        self.own_background = torch.full((3,), 1.0 if scene.background == "white" else 0.0)
+        self.images = torch.from_numpy(scene.images)
+        low, high = (torch.tensor(corner, dtype=torch.float32) for corner in (place.low, place.high))
+        self.backbone.place(low, high, place.unbounded)
+
+    def view(self, frame: int) -> Rendered:
+        """Return a whole view, rendered without gradients: (H W, ...) row after row."""
+        shown: Rendered = self.backbone.render(self.views.whole(frame), self.own_background.to(self.views.poses.device))
+        return shown
+
+    def truth(self, frame: int) -> Tensor:
+        """Return the image (H, W, 3) of a frame on the scene's own background."""
+        return on(self.images[frame], self.own_background).to(self.views.poses.device)
+
+
+def on(pixels: Tensor, background: Tensor) -> Tensor:
+    """Return ``pixels`` (..., 3 or 4) uint8 in [0, 1] (..., 3), those with an alpha channel on a ``background``."""
+    values = pixels.float() / 255
+    if values.shape[-1] == 3:
+        return values
+    alpha = values[..., 3:]
+    return values[..., :3] * alpha + background.to(values.device) * (1 - alpha)
