@@ -24,6 +24,10 @@ TASKS = {  # experiment -> task
 NEEDS = {name: ["needs.model=/x"] for name, task in TASKS.items() if task == "frozen"}
 NEEDS["caption_folder"] = ["model.path=/x", "data.root=/x"]
 NEEDS |= {name: ["++needs.language=/x"] for name, task in TASKS.items() if task == "captions"}
+NEEDS["n3f"] = ["needs.teacher=/x", "needs.base=/x"]
+NEEDS |= {name: ["needs.model=/x"] for name in ("render", "edit_scene")}
+NEEDS["n3f_joint"] = ["needs.teacher=/x"]
+SCENES = ["world_scene", "scene data.root=/x"]
 FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group that go with it
     "supervised": {
         "data": ["world", "world_all", "folder data.root=/x", "imagenet data.root=/x", "cifar10 data.root=/x"],
@@ -72,6 +76,35 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
         "scale": ["captions_world", "captions_sweep", "captions_paper", "virtex_paper", "clip_paper"],
     },
     "language": {"data": ["world_texts", "coco_captions data.root=/x"], "scale": ["language_world", "language_paper"]},
+    "field": {
+        "data": SCENES,
+        "model": ["nerf", "nerf_fast"],
+        "task": ["field", "field_fast"],
+        "scale": ["nerf_world", "nerf_paper", "nerf_llff_paper"],
+    },
+    "field_fast": {
+        "data": SCENES,
+        "model": ["nerf_fast", "nerf"],
+        "task": ["field_fast", "field"],
+        "scale": ["nerf_fast_world", "nerf_fast_paper"],
+    },
+    "n3f": {"data": SCENES, "model": ["n3f", "n3f_joint", "n3f_nerf"], "scale": ["n3f_world"]},
+    "n3f_joint": {"data": SCENES, "model": ["n3f_joint"], "scale": ["n3f_joint_world"]},
+    "neuraldiff": {
+        "data": ["world_kitchen", "scene data.root=/x"],
+        "model": ["neuraldiff"],
+        "scale": ["neuraldiff_world", "neuraldiff_paper"],
+    },
+    "render": {
+        "data": [*SCENES, "world_kitchen"],
+        "model": ["needed", "checkpoint model.path=/x"],
+        "scale": ["transfer_world", "transfer_paper"],
+    },
+    "edit_scene": {
+        "data": SCENES,
+        "model": ["needed", "checkpoint model.path=/x"],
+        "scale": ["transfer_world", "transfer_paper"],
+    },
     "compare": {},  # jobs bring what they work on
     "cog_levels": {},
     "zoo": {},

@@ -47,8 +47,12 @@ class Network(nn.Module):
         self.text = dict(text or {})
         self.backbone = parts.backbone
         self.head = parts.head
-        self.field = parts.backbone if hasattr(parts.backbone, "render") else None
         self.class_names = tuple(class_names)
+
+    @property
+    def field(self) -> Any:
+        """The scene's model, which renders rays; None of a run on other data."""
+        return self.backbone if hasattr(self.backbone, "render") else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (B, width) of ``images`` (B, 3, H, W), uint8 or float in [0, 1]."""

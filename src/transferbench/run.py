@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import re
@@ -107,7 +108,7 @@ def execute(config: dict[str, Any], folder: RunFolder, clock: Clock) -> dict[str
             clock.seconds["training"] = prepared.last.seconds if prepared.last else 0.0
             with clock.measure("training"):
                 fit(prepared, loggers)
-        elif prepared.trainer.world_size > 1:
+        elif prepared.protocol is not None and prepared.trainer.world_size > 1:
             with clock.measure("evaluation"):
                 prepared.protocol.share_extraction(prepared.task.backbone, prepared.sets, prepared.trainer)
         if not is_first_process():
@@ -252,8 +253,10 @@ def evaluate(config: Mapping[str, Any], prepared: Prepared, clock: Clock) -> tup
     seed, device = config["seed"], str(prepared.trainer.strategy.root_device)
     examined = None
     if hasattr(prepared.task, "examine"):
+        asked = inspect.signature(prepared.task.examine).parameters  # some leave files of their own
+        where = {"folder": Path(prepared.trainer.default_root_dir)} if "folder" in asked else {}
         with clock.measure("examination"):
-            examined = prepared.task.examine(data, sets, device)
+            examined = prepared.task.examine(data, sets, device, **where)
     found = {} if examined is None else dict(examined.metrics)
     if protocol is None:
         return found, gather(data, {}, None, examined)

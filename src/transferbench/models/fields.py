@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from transferbench.errors import UserError
-from transferbench.nerf.editing import distance, selected, unit
+from transferbench.nerf.editing import distance, erased, selected
 
 
 class FieldValues(NamedTuple):
@@ -87,55 +87,55 @@ class GridBranch(nn.Module):
         return flat.view(*points.shape[:-1], self.channels)
 
 
+class Edit(NamedTuple):
+    """What is taken out of a field: what is nearer to a unit ``query`` (C,) than ``threshold``, or all but that.
+
+    Distances are those of unit vectors, in [0, 2]. ``mode`` is remove or extract; ``squash`` takes the hyperbolic
+    tangent of raw features first, as rendering does and N3F's editing does not.
+    """
+
+    query: Tensor
+    threshold: float
+    mode: Literal["remove", "extract"] = "remove"
+    squash: bool = True
+
+    def gone(self, raw: Tensor) -> Tensor:
+        """Return which of the ``raw`` features (..., C) are taken out (...)."""
+        features = torch.tanh(raw) if self.squash else raw
+        return selected(distance(features, self.query), self.threshold, self.mode)
+
+
 class FeaturedField(nn.Module):
-    """A ``field`` with a ``branch`` of features; the field gets no gradient while it is ``held``."""
+    """A ``field`` with a ``branch`` of features, of which an ``edit`` takes something out.
+
+    The field gets no gradient at all while it is ``held``, and none from the features where they are ``apart``.
+    """
+
+    edit: Edit | None = None
+    least = 1e-2
+    """Density below which no edit looks at features, the point being empty anyway."""
 
     def __init__(self, field: Any, branch: nn.Module) -> None:
         super().__init__()
         self.field, self.branch = field, branch
-        self.held = False
+        self.held, self.apart = False, False
 
     def forward(self, points: Tensor, directions: Tensor, noise: float = 0.0) -> FieldValues:
         """Return what is at ``points`` (..., 3), seen along unit ``directions`` (..., 3), raw features included."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
             values: FieldValues = self.field(points, directions, noise)
-        return values._replace(features=self.branch(points, values.latent))
+        latent = values.latent.detach() if self.apart and values.latent is not None else values.latent
+        raw: Tensor = self.branch(points, latent)
+        density = values.density if self.edit is None else erased(values.density, self.edit.gone(raw))
+        return values._replace(density=density, features=raw)
 
     def density(self, points: Tensor, directions: Tensor) -> Tensor:
-        """Return the density (...)."""
+        """Return the density (N,) at ``points`` (N, 3), without what an edit has taken out."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
             found: Tensor = self.field.density(points, directions)
-        return found
-
-
-class EditedField(nn.Module):
-    """A ``field`` of which some is taken out: what is near to a ``query`` (C,) in features, or all but that.
-
-    Args:
-        field: with features.
-        query: of unit length.
-        threshold: distance of unit vectors, in [0, 2].
-        mode: remove what is nearer, or extract it.
-        least: density below which nobody looks, the point being empty anyway.
-    """
-
-    def __init__(self, field: Any, query: Tensor, threshold: float, mode: Any = "remove", least: float = 1e-2) -> None:
-        super().__init__()
-        self.field, self.query, self.threshold, self.mode, self.least = field, query, threshold, mode, least
-
-    def forward(self, points: Tensor, directions: Tensor, noise: float = 0.0) -> FieldValues:
-        """Return what is left at ``points`` (..., 3), seen along unit ``directions`` (..., 3)."""
-        values: FieldValues = self.field(points, directions, noise)
-        if values.features is None:
-            raise UserError("this field has no features to edit by; see +experiment=n3f")
-        gone = selected(distance(unit(values.features), self.query), self.threshold, self.mode)
-        return values._replace(density=values.density.masked_fill(gone, 0.0))
-
-    def density(self, points: Tensor, directions: Tensor) -> Tensor:
-        """Return the density (N,) that is left at ``points`` (N, 3)."""
-        found: Tensor = self.field.density(points, directions).clone()
         full = found > self.least
-        if bool(full.any()):
+        if self.edit is not None and bool(full.any()):
+            found = found.clone()
             found[full] = self(points[full], directions[full]).density
         return found
 

@@ -63,6 +63,8 @@ class HashGrid(nn.Module):
         self.dense = sum(not hashed for hashed in self.hashed)  # the coarse levels come first
         self.width = levels * features
         self.mask = 2**log2_table - 1
+        self.primes = [prime & self.mask for prime in PRIMES]  # the low bits of a product are those of the low bits
+        self.whole = torch.int32 if (finest + 1) * self.mask < 2**31 and sum(sizes) < 2**31 else torch.int64
         self.table = nn.Parameter(torch.empty(sum(sizes), features).uniform_(-1e-4, 1e-4))
         starts = torch.tensor([0, *sizes[:-1]]).cumsum(0)
         self.register_buffer("offsets", starts, persistent=False)
@@ -71,7 +73,7 @@ class HashGrid(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """Return the features (N, width) of ``points`` (N, 3) in [0, 1]; those outside count as on the border."""
         rows, shares = self.corners(points.detach())
-        found: Tensor = _Lookup.apply(self.table, rows.flatten(0, 1), shares.flatten(0, 1))
+        found: Tensor = _Lookup.apply(self.table, rows.flatten(0, 1), shares.flatten(0, 1).to(self.table.dtype))
         return found.view(len(points), self.width)
 
     def corners(self, points: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,19 +82,22 @@ class HashGrid(nn.Module):
         low = torch.minimum(scaled.floor(), self.sides[:, None] - 1)
         upper = scaled - low
         x, y, z = torch.stack([1 - upper, upper], -1).unbind(2)  # each (N, L, 2): shares of the lower and upper side
-        shares = (x[..., :, None, None] * y[..., None, :, None] * z[..., None, None, :]).flatten(2)
-        return self.rows_of(low.long()).flatten(2), shares
+        flat = (x[..., :, None] * y[..., None, :]).flatten(2)  # (N, L, 4)
+        return self.rows_of(low.to(self.whole)), (flat[..., :, None] * z[..., None, :]).flatten(2)
 
     def rows_of(self, low: Tensor) -> Tensor:
-        """Return the rows (N, L, 2, 2, 2) of the vertices of the cells whose lowest vertex is ``low`` (N, L, 3)."""
+        """Return the rows (N, L, 8) of the vertices of the cells whose lowest vertex is ``low`` (N, L, 3)."""
         both = torch.stack([low, low + 1], -1)  # (N, L, 3, 2)
-        parts = []
+        rows = torch.empty(*low.shape[:2], 4, 2, dtype=low.dtype, device=low.device)
         if self.dense:
-            side = self.sides[: self.dense, None] + 1
+            side = self.sides[: self.dense, None].to(low.dtype) + 1
             x, y, z = both[:, : self.dense].unbind(2)
-            x, y = x * side * side, y * side
-            parts.append(x[..., :, None, None] + y[..., None, :, None] + z[..., None, None, :])
+            flat = ((x * side)[..., :, None] + y[..., None, :]).flatten(2) * side
+            torch.add(flat[..., :, None], z[..., None, :], out=rows[:, : self.dense])
         if self.dense < len(self.resolutions):
-            x, y, z = (axis * prime for axis, prime in zip(both[:, self.dense :].unbind(2), PRIMES))
-            parts.append((x[..., :, None, None] ^ y[..., None, :, None] ^ z[..., None, None, :]) & self.mask)
-        return torch.cat(parts, 1) + self.offsets[:, None, None, None]
+            x, y, z = (axis * prime for axis, prime in zip(both[:, self.dense :].unbind(2), self.primes))
+            flat = (x[..., :, None] ^ y[..., None, :]).flatten(2)
+            torch.bitwise_xor(flat[..., :, None], z[..., None, :], out=rows[:, self.dense :])
+            rows[:, self.dense :] &= self.mask
+        rows += self.offsets[:, None, None].to(low.dtype)
+        return rows.flatten(2)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transferbench.models.fields import FieldValues
 from transferbench.models.occupancy import OccupancyGrid
 from transferbench.nerf.bundle import Rays
-from transferbench.nerf.marching import contract, inside, march
+from transferbench.nerf.marching import contract, inside, march, stretch
 from transferbench.nerf.packed import Packed, along_rays, weights
 from transferbench.nerf.rays import ray_box
 from transferbench.nerf.rendering import Rendered
@@ -84,13 +84,17 @@ class Marched(nn.Module):
         draws = torch.rand(len(near), device=near.device) if jitter else None
         outer = far if self.unbounded else None
         start, end = torch.maximum(entry, near), torch.minimum(leave, far)
+        if self.unbounded:  # what stands before the box, up to its size, counts too; a ray that misses begins at once
+            hit = entry < leave
+            start = torch.where(hit, torch.maximum(entry - 2, near), near)
+            end = torch.where(hit, end, near)
         packed = march(origins, directions, start, end, self.step, self.occupancy, place, draws, outer)
         points = place(origins[packed.ray] + packed.middle[:, None] * directions[packed.ray])
         return packed, points, rays.views[packed.ray]
 
     def affordable(self, rays: Rays) -> int:
         """Return how many of ``rays`` fit into the budget of samples."""
-        return max(min(len(rays), int(self.budget / max(float(self.per_ray), 1.0))), 32)
+        return min(len(rays), max(int(self.budget / max(float(self.per_ray), 1.0)), 32))
 
     def forward(self, rays: Rays, background: Tensor) -> list[Rendered]:
         """Render ``rays``, in one pass; with jitter in training. ``background`` is (3,) or (R, 3)."""
@@ -101,7 +105,7 @@ class Marched(nn.Module):
             self.per_ray.mul_(0.9).add_(0.1 * len(packed.ray) / max(len(rays), 1))
         values: FieldValues = self.field(points, views)
         if self.training:
-            self.occupancy.met(points, values.density)
+            self.occupancy.met(points, self._stretched(points, values.density))
         found, _ = weights(values.density, packed.far - packed.near, packed.counts)
         return [self._composited(rays, packed, found, values, background)]
 
@@ -147,4 +151,8 @@ class Marched(nn.Module):
         """Update the occupancy grid when its turn has come."""
         if step % self.every == 0:
             down = torch.tensor([0.0, 0.0, -1.0], device=self.centre.device)
-            self.occupancy.update(lambda points: self.density(points, down.expand_as(points)), self.step)
+            self.occupancy.update(lambda p: self._stretched(p, self.density(p, down.expand_as(p))), self.step)
+
+    def _stretched(self, points: Tensor, density: Tensor) -> Tensor:
+        """Return ``density`` (S,) per length of contracted space: far out, a thin haze fills a long interval."""
+        return density * stretch(points) if self.unbounded else density

@@ -104,7 +104,7 @@ class NeuralDiff(Hierarchical):
         wall: float = LAST,
         normalised: bool = False,
         faithful: bool = False,
-        chunk: int = 4096,
+        chunk: int = 1024,
     ) -> None:
         if min(code_size, appearance_size, vocabulary) < 1 or min(noise, wall) < 0 or last <= 0:
             raise UserError(

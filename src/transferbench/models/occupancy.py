@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class OccupancyGrid(nn.Module):
-    """Cells of the unit cube, each with the highest density met in it lately.
+    """Cells of the unit cube, each with the highest density met in it lately; -1 where nobody has looked yet.
 
     Occupied cells are judged by the samples of training themselves, which cost nothing more; only empty ones, in which
     nobody samples, are looked at now and then for something that has grown.
@@ -18,7 +18,7 @@ class OccupancyGrid(nn.Module):
         side: cells along each axis.
         decay: of what is remembered, at each update.
         threshold: optical thickness of a step through a cell below which the cell counts as empty.
-        warmup: updates before any cell counts as empty.
+        warmup: updates before any cell counts as empty; one that nobody has looked at never does.
         share: of all cells that an update looks at.
     """
 
@@ -32,7 +32,7 @@ class OccupancyGrid(nn.Module):
     ) -> None:
         super().__init__()
         self.side, self.decay, self.threshold, self.warmup, self.share = side, decay, threshold, warmup, share
-        self.register_buffer("density", torch.zeros(side**3))
+        self.register_buffer("density", torch.full((side**3,), -1.0))
         self.register_buffer("recent", torch.full((side**3,), -1.0))
         self.register_buffer("occupied", torch.ones(side**3, dtype=torch.bool))
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -64,9 +64,9 @@ class OccupancyGrid(nn.Module):
         self.met(points, density(points))
         seen = self.recent >= 0
         settled = int(self.updates) >= self.warmup
-        remembered = self.density * (self.decay if settled else 0.0)
+        remembered = self.density.clamp(min=0) * (self.decay if settled else 0.0)
         self.density.copy_(torch.where(seen, torch.maximum(remembered, self.recent), self.density))
         self.recent.fill_(-1.0)
         self.updates += 1
         if int(self.updates) >= self.warmup:
-            self.occupied.copy_(self.density * step > self.threshold)
+            self.occupied.copy_((self.density * step > self.threshold) | (self.density < 0))

@@ -24,6 +24,15 @@ def contract(points: Tensor) -> Tensor:
     return ((2 - 1 / size) * points / size) / 4 + 0.5
 
 
+def stretch(points: Tensor) -> Tensor:
+    """Return how much longer (...) a step is at ``points`` (..., 3) of ``contract`` than in the cube, about.
+
+    It is the square of the distance, for distances as well as for the intervals that ``march`` takes outside.
+    """
+    size = (points - 0.5).abs().amax(-1).mul(4).clamp(1, 2 - 1e-3)
+    return (2 - size).pow(-2)
+
+
 def inside(points: Tensor) -> Tensor:
     """Return points (..., 3) of the cube [-1, 1] in [0, 1]."""
     return points / 2 + 0.5
@@ -59,7 +68,7 @@ def march(
     Args:
         origins: (R, 3), in units in which the scene's box is [-1, 1].
         directions: (R, 3) of length 1.
-        start: (R,) where a ray enters the box or begins.
+        start: (R,) where a ray enters the box or begins; where it begins, if it misses the box of an unbounded scene.
         end: (R,) where it leaves the box; not after ``start`` where it misses.
         step: length of an interval in the box.
         occupied: tells for points (..., 3) in [0, 1] whether to sample there (...).
@@ -69,10 +78,10 @@ def march(
     """
     edges, valid = steps(start, end, step, jitter)
     if far is not None:
-        begin = torch.where(end > start, end, start.clamp(max=0.0) + step)  # a ray that misses the box begins at once
-        numbers = torch.linspace(0, 1, OUTSIDE + 1, device=start.device).expand(len(start), -1)
+        begin = torch.maximum(start, end).clamp(min=step)  # a ray that misses the box begins at once
+        numbers = torch.linspace(0, 1, OUTSIDE + 1, device=start.device).repeat(len(start), 1)
         if jitter is not None:
-            numbers = (numbers + (jitter[:, None] - 0.5) / OUTSIDE).clamp(0, 1)
+            numbers[:, 1:-1] += (jitter[:, None] - 0.5) / OUTSIDE
         outer = 1 / (1 / begin[:, None] * (1 - numbers) + numbers / torch.maximum(far, begin + step)[:, None])
         edges = torch.cat([torch.minimum(edges, begin[:, None]), outer], 1)
         gap = valid.new_zeros(len(valid), 1)

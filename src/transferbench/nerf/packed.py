@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+OPAQUE = 800.0
+"""Optical thickness of which not even float64 tells the transparency from 0."""
+
 
 class Packed(NamedTuple):
     """Samples of R rays.
@@ -55,7 +58,8 @@ class _Weights(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, thickness: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-        transmittance = torch.exp(-before(thickness, counts))
+        # thickness is cut off: one ray's opaque samples must not swallow those of the rays behind it in the running sum
+        transmittance = torch.exp(-before(thickness.clamp(max=OPAQUE), counts))
         weights = -torch.expm1(-thickness) * transmittance
         ctx.save_for_backward(thickness, transmittance, weights, counts)
         ctx.mark_non_differentiable(transmittance)

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from transferbench.errors import UserError
 from transferbench.features.dense import Extract, TeacherMaps, teacher_maps
 from transferbench.nerf.bundle import Rays
 from transferbench.nerf.editing import unit
-from transferbench.nerf.rendering import Rendered, feature_loss
+from transferbench.nerf.rendering import Rendered
 from transferbench.tasks.field import FieldFitting
 from transferbench.tasks.viewing import on
 
@@ -29,7 +30,7 @@ class FeatureDistillation(FieldFitting):
         feature_weight: of the squared distance of unit features, summed over passes; 1e-3 as released.
         thaw_after: steps in which the branch alone is fitted; None for all (N3F on flower and horns), 1,000 as on fern,
             0 for joint training from the start.
-        stop_gradient: keep the features from changing where things are.
+        stop_gradient: keep the features from changing the field: where things are, and what the branch reads of it.
         fit_all: fit the PCA to all views, as N3F does; else to those for training.
         **options: those of ``FieldFitting``.
     """
@@ -52,9 +53,12 @@ class FeatureDistillation(FieldFitting):
             raise UserError(f"task.feature_weight={feature_weight}: expected more than 0")
         self.teacher, self.dimensions, self.feature_weight = teacher, dimensions, feature_weight
         self.thaw_after, self.fit_all = thaw_after, fit_all
-        if not hasattr(backbone, "featured"):
+        fields = [getattr(backbone, name) for name in getattr(backbone, "featured", ())]
+        if not fields or not all(hasattr(field, "branch") for field in fields):
             raise UserError("this model has no branch of features; choose model=n3f or model=n3f_nerf")
         backbone.features_shape = not stop_gradient
+        for field in fields:
+            field.apart = stop_gradient
         self.hold(thaw_after != 0)
 
     def hold(self, held: bool) -> None:
@@ -91,7 +95,7 @@ class FeatureDistillation(FieldFitting):
 
     def training_step(self, batch: Any, index: int) -> Tensor:
         """Look up the teacher's features of the batch, then go on as with colours alone."""
-        if self.thaw_after and self.global_step == self.thaw_after:
+        if self.global_step == self.thaw_after:
             self.hold(False)
         frames, rows, columns, pixels = batch
         found = self.maps.at(*(part.cpu().numpy() for part in (frames, rows, columns)))
@@ -104,9 +108,13 @@ class FeatureDistillation(FieldFitting):
 
         Features count where the images show something: what is transparent has none.
         """
-        shown = self.shown[: len(rays)]
-        target = self.target[: len(rays)][shown]
-        terms = [feature_loss(unit(one.features[shown]), target) for one in passes if one.features is not None]
+        shown, target = self.shown[: len(rays)].float(), self.target[: len(rays)]
+        shares = shown / shown.sum().clamp(min=1)
+        terms = [
+            ((unit(one.features) - target).square().sum(-1) * shares).sum()
+            for one in passes
+            if one.features is not None
+        ]
         apart = torch.stack(terms).sum()
         if self.global_step % 10 == 0:
             self.log("train/features", apart.detach() / len(terms))
@@ -114,10 +122,16 @@ class FeatureDistillation(FieldFitting):
             return self.feature_weight * apart
         return super().objective(passes, truth, rays) + self.feature_weight * apart
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def optimiser(self) -> Optimizer:
+        """Return the optimiser over all that will be fitted, now or once the field is let go."""
+        if self.thaw_after is None:
+            return super().optimiser()
+        return self.optimizer(self.backbone.parameters(), lr=1.0)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Let the model look after itself between steps, unless it is held."""
         if not self.held:
-            super().on_train_batch_end(outputs, batch, batch_idx)
+            super().on_train_batch_start(batch, batch_idx)
 
     def refuse_collapse(self, colour: Tensor, truth: Tensor) -> None:
         """A field that is held cannot collapse."""

@@ -73,7 +73,7 @@ class FieldFitting(Viewing, Pretraining):
             raise UserError(
                 f"task: found loss={loss}, background={background}; expected squared or huber, and scene or random"
             )
-        self.head = head
+        self.head, self.looked_after = head, 0
         self.optimizer, self.lr, self.decay, self.decay_steps = optimizer, lr, decay, decay_steps
         self.loss, self.background, self.pixel_centre, self.ndc = loss, background, pixel_centre, ndc
 
@@ -90,6 +90,9 @@ class FieldFitting(Viewing, Pretraining):
         if self.global_step % LOOK == 0:
             colour = passes[-1].colour.detach()
             self.refuse_collapse(colour, truth)
+            if self.background == "random":  # which would hide that nothing else is there
+                behind = (1 - passes[-1].opacity.detach())[:, None] * background
+                self.refuse_collapse(colour - behind, on(pixels[:count], torch.zeros(3)))
             error = F.mse_loss(colour, truth)
             self.log_dict(
                 {"train/loss": loss.detach(), "train/psnr": -10 * error.log10(), "train/lr": self.current_lr()}
@@ -114,9 +117,11 @@ class FieldFitting(Viewing, Pretraining):
         if self.global_step >= SUSPICIOUS and float(colour.std(0).max()) < FLAT < float(truth.std(0).max()) / 4:
             raise RunFailed(COLLAPSED.format(step=self.global_step))
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Let the model look after itself between steps."""
-        self.backbone.after_step(self.global_step)
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Let the model look after itself between steps: now, for a checkpoint is written as soon as a step ends."""
+        if self.global_step != self.looked_after:
+            self.looked_after = self.global_step
+            self.backbone.after_step(self.global_step)
 
     def validation_step(self, frame: int, _: int) -> None:
         """Compare a whole view."""

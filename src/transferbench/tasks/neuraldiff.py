@@ -78,7 +78,7 @@ class NeuralDiffFitting(FieldFitting):
                 "EPIC-Diff's format: choose data=world_kitchen, or data=scene data.root=FOLDER of such a scene"
             )
         times = torch.from_numpy(np.asarray(scene.times, np.int64))
-        self.backbone.know(times, times[list(scene.train)])  # type: ignore[operator]
+        self.backbone.know(times, times[list(scene.train)])
 
     def objective(self, passes: list[Any], truth: Tensor, rays: Rays) -> Tensor:
         """Return the loss of a coarse and a decomposed pass: squared errors, the latter over the variance; sparsity."""

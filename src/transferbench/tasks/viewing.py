@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from transferbench.errors import UserError
-from transferbench.nerf.placement import placed
+from transferbench.nerf.placement import Placement, placed
 from transferbench.nerf.rendering import Rendered
 from transferbench.nerf.views import Views
 
@@ -48,6 +48,7 @@ class Viewing:
             )
         scene = data.scene
         transparent = scene.images.shape[-1] == 4  # else there is something behind the scene's box
+        ndc = self.ndc and scene.frontal
         place = placed(scene.poses, scene.near, scene.far, scene.box if transparent else None)
         half = float(np.max(place.high - place.low)) / 2
         self.views = Views(
@@ -60,10 +61,12 @@ class Viewing:
             scene.fisheye,
             scene.times,
             self.pixel_centre,
-            self.ndc and scene.frontal,
+            ndc,
         )
         self.own_background = torch.full((3,), 1.0 if scene.background == "white" else 0.0)
         self.images = torch.from_numpy(scene.images)
+        if ndc:  # projected rays lie in a cube of their own
+            place = Placement(np.full(3, -1.0), np.full(3, 1.0), False)
         low, high = (torch.tensor(corner, dtype=torch.float32) for corner in (place.low, place.high))
         self.backbone.place(low, high, place.unbounded)
 

@@ -119,7 +119,6 @@ class SceneData(LightningDataModule):
     def train_dataloader(self) -> PixelDraws:
         """Return this rank's draws of pixels."""
         draws = PixelDraws(self.scene, self.pixels, self.epoch_steps, self.seed, rank())
-        draws.epoch = self.trainer.current_epoch if self.trainer else 0
         draws.skip, self._batches_done = self._batches_done, 0
         return draws
 

@@ -44,7 +44,8 @@ class Draw:
         if self.rays < 1 or not 0 < self.precrop <= 1 or not 0 <= self.opaque < 1:
             raise UserError(
                 f"found rays={self.rays}, precrop={self.precrop}, opaque={self.opaque}; expected one ray or more, a "
-                "precrop in (0, 1] and a share of opaque pixels in [0, 1): set scale.rays, scale.precrop, scale.opaque"
+                "precrop in (0, 1] and a share of opaque pixels in [0, 1): set scale.rays, data.pixels.precrop, "
+                "data.pixels.opaque"
             )
 
 
@@ -54,6 +55,9 @@ class PixelDraws:
     Attributes:
         batch_size: pixels a batch.
         skip: batches of the coming epoch that are left out, once.
+
+    Raises:
+        UserError: the masks leave no pixel to draw.
     """
 
     def __init__(self, scene: Scene, draw: Draw, steps: int, seed: int, rank: int = 0) -> None:
@@ -62,17 +66,40 @@ class PixelDraws:
         self.images = torch.from_numpy(scene.images)
         self.train = torch.tensor(scene.train)
         self.height, self.width = scene.height, scene.width
-        usable = None if scene.ignored is None else torch.from_numpy(~scene.ignored[list(scene.train)])
-        if usable is not None and not bool(usable.any()):
-            raise UserError(f"{scene.name}: the masks leave no pixel to fit; expected some that are not ignored")
-        self.usable = None if usable is None else usable.flatten().nonzero().squeeze(1)
+        self.inner = [max(int(side * draw.precrop), 1) for side in (self.height, self.width)]
+        self.first = [(self.height - self.inner[0]) // 2, (self.width - self.inner[1]) // 2]
+        self.usable: Tensor | None = None  # places (frame, row, column), numbered through in ascending order; None: all
+        self.middle: Tensor | None = None
         self.shown: Tensor | None = None
+        if scene.ignored is not None:
+            self._leave_out(scene.name, torch.from_numpy(scene.ignored)[self.train])
         if draw.opaque > 0 and self.images.shape[-1] == 4:
-            self.shown = (self.images[self.train][..., 3] > 0).flatten().nonzero().squeeze(1)
-            self.shown = self.shown if len(self.shown) else None
+            shown = (self.images[self.train][..., 3] > 0).flatten().nonzero().squeeze(1)
+            shown = shown if self.usable is None else shown[torch.isin(shown, self.usable)]
+            self.shown = shown if len(shown) else None
+
+    def _leave_out(self, name: str, ignored: Tensor) -> None:
+        central = torch.zeros_like(ignored[0])
+        (top, left), (high, wide) = self.first, self.inner
+        central[top : top + high, left : left + wide] = True
+        self.usable = (~ignored).flatten().nonzero().squeeze(1)
+        self.middle = (~ignored & central).flatten().nonzero().squeeze(1)
+        if not len(self.usable):
+            raise UserError(f"{name}: the masks leave no pixel to fit; expected some that are not ignored")
+        if self.draw.precrop_steps and not len(self.middle):
+            raise UserError(f"{name}: the masks leave no pixel in the middle; set scale.precrop_steps=0")
 
     def __len__(self) -> int:
         return self.steps
+
+    @property
+    def sampler(self) -> PixelDraws:
+        """What Lightning tells the epoch, also that in which a run is taken up again."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next epoch be this one."""
+        self.epoch = epoch
 
     def __iter__(self) -> Iterator[Pixels]:
         first, self.skip = self.skip, 0
@@ -83,32 +110,42 @@ class PixelDraws:
     def batch(self, step: int) -> Pixels:
         """Return the pixels of optimiser step ``step``."""
         generator = torch.Generator().manual_seed((self.seed * 1_000_003 + step) * 1009 + self.rank)
-        area = self.height * self.width
-        if step < self.draw.precrop_steps:
-            place, rows, columns = self._central(generator)
+        central = step < self.draw.precrop_steps
+        pool = self.middle if central else self.usable
+        image = self._image(pool, generator) if self.draw.one_image else None
+        if pool is not None:
+            flat = self._among(pool, self.draw.rays, image, generator)
         else:
-            flat = self._anywhere(generator, area)
-            place, rest = flat // area, flat % area
-            rows, columns = rest // self.width, rest % self.width
-        if self.draw.one_image:
-            place = torch.randint(len(self.train), (1,), generator=generator).expand_as(rows)
-        frames = self.train[place]
+            flat = self._central(image, generator) if central else self._anywhere(image, generator)
+        if self.shown is not None and not central:
+            some = self._among(self.shown, int(self.draw.rays * self.draw.opaque), image, generator)
+            flat = torch.cat([some, flat[len(some) :]])[torch.randperm(len(flat), generator=generator)]
+        area = self.height * self.width
+        frames, rest = self.train[flat // area], flat % area
+        rows, columns = rest // self.width, rest % self.width
         return Pixels(frames, rows, columns, self.images[frames, rows, columns])
 
-    def _anywhere(self, generator: torch.Generator, area: int) -> Tensor:
-        count = self.draw.rays
-        if self.usable is not None and not self.draw.one_image:
-            return self.usable[torch.randint(len(self.usable), (count,), generator=generator)]
-        flat = torch.randint(len(self.train) * area, (count,), generator=generator)
-        if self.shown is not None:
-            some = int(count * self.draw.opaque)
-            flat[:some] = self.shown[torch.randint(len(self.shown), (some,), generator=generator)]
-            flat = flat[torch.randperm(count, generator=generator)]
-        return flat
+    def _image(self, pool: Tensor | None, generator: torch.Generator) -> int:
+        """Return the place of one training frame that has something to draw."""
+        area = self.height * self.width
+        choice = torch.arange(len(self.train)) if pool is None else torch.unique_consecutive(pool // area)
+        return int(choice[torch.randint(len(choice), (1,), generator=generator)])
 
-    def _central(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        count, share = self.draw.rays, self.draw.precrop
-        place = torch.randint(len(self.train), (count,), generator=generator)
-        inner = [max(int(side * share), 1) for side in (self.height, self.width)]
-        rows, columns = (torch.randint(side, (count,), generator=generator) for side in inner)
-        return place, rows + (self.height - inner[0]) // 2, columns + (self.width - inner[1]) // 2
+    def _among(self, pool: Tensor, count: int, image: int | None, generator: torch.Generator) -> Tensor:
+        """Return ``count`` of the places of ``pool``, of one ``image`` alone where it is said (0 where it has none)."""
+        low, high = 0, len(pool)
+        if image is not None:
+            area = self.height * self.width
+            low, high = torch.searchsorted(pool, torch.tensor([image * area, (image + 1) * area])).tolist()
+        return pool[low + torch.randint(max(high - low, 1), (count if high > low else 0,), generator=generator)]
+
+    def _anywhere(self, image: int | None, generator: torch.Generator) -> Tensor:
+        area = self.height * self.width
+        flat = torch.randint(len(self.train) * area, (self.draw.rays,), generator=generator)
+        return flat if image is None else image * area + flat % area
+
+    def _central(self, image: int | None, generator: torch.Generator) -> Tensor:
+        count = (self.draw.rays,)
+        place = torch.randint(len(self.train), count, generator=generator) if image is None else image
+        rows, columns = (torch.randint(side, count, generator=generator) for side in self.inner)
+        return (place * self.height + rows + self.first[0]) * self.width + columns + self.first[1]

@@ -1,0 +1,184 @@
+"""Taking a thing out of a scene by its features, or all else (N3F, arXiv:2209.03494)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from transferbench.errors import UserError
+from transferbench.features.extract import evenly_spaced, frozen
+from transferbench.nerf.editing import distance, query_of, unit, valley_threshold
+from transferbench.tasks.examination import Examined
+from transferbench.tasks.field_examination import picture
+from transferbench.tasks.scene_retrieval import SMALLEST, Click, clicks
+from transferbench.tasks.viewing import Viewing, on
+
+LOOKED_AT = 6
+"""Fitted views whose distances decide on a threshold."""
+SHOWN = 4
+"""Things in the report, at most."""
+
+
+class SceneEditing(Viewing):
+    """Remove things from a fitted scene with features, or extract them, and compare with the scene without them.
+
+    Nothing is trained. A thing is clicked on in a fitted view; what is near to it in features is emptied.
+
+    Args:
+        backbone: a scene's model with features (``+experiment=n3f``).
+        head: not used.
+        edit: makes an edit, called with the query, ``threshold=`` and ``mode=`` (``models.fields.Edit``).
+        target: name of the thing; None for every thing that there is one of.
+        threshold: distance of unit features in [0, 2]; None for the valley of the histogram of the fitted views.
+        mode: remove or extract.
+        pixel_centre: where in a pixel its ray goes through.
+        ndc: normalised device coordinates for forward-facing scenes, as the field was fitted in.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        head: None = None,
+        *,
+        edit: Callable[..., Any],
+        target: str | None = None,
+        threshold: float | None = None,
+        mode: Literal["remove", "extract"] = "remove",
+        pixel_centre: float = 0.5,
+        ndc: bool = False,
+    ) -> None:
+        if mode not in ("remove", "extract") or not (threshold is None or 0 <= threshold <= 2):
+            raise UserError(
+                f"task: found mode={mode}, threshold={threshold}; expected remove or extract, a threshold in [0, 2]"
+            )
+        if not any(hasattr(getattr(backbone, name), "edit") for name in getattr(backbone, "featured", ())):
+            raise UserError("this model has no features to edit by; name a run of +experiment=n3f as needs.model")
+        self.backbone, self.head, self.edit = backbone, head, edit
+        self.target, self.threshold, self.mode = target, threshold, mode
+        self.pixel_centre, self.ndc = pixel_centre, ndc
+
+    def check_data(self, data: Any) -> None:
+        """Take over the scene, and find what to take out."""
+        super().check_data(data)
+        scene = data.scene
+        if scene.labels is None:
+            raise UserError(f"{data.name}: no masks say what there is to take out; expected masks beside the images")
+        found = clicks(scene)
+        if self.target is None:
+            self.clicks = [click for click in found if len(click.labels) == 1]
+        else:
+            self.clicks = [click for click in found if click.name == self.target]
+        if not self.clicks:
+            names = ", ".join(click.name for click in found)
+            raise UserError(
+                f"task.target={self.target}: {data.name} has no such thing to click on; expected one of {names}"
+            )
+
+    def examine(self, data: Any, sets: Mapping[str, Any], device: str) -> Examined:
+        """Render the test views without each thing, and compare the place where it was with the truth."""
+        found = Examined()
+        before: list[float] = []
+        after: list[float] = []
+        with frozen(self.backbone, device), torch.inference_mode():
+            self.views.to(device)
+            for click in self.clicks:
+                one = self.edited(data, click)
+                before += one.pop("before")
+                after += one.pop("after")
+                panels = one.pop("panels") if len(found.panels) < SHOWN else []
+                found |= Examined({f"field/edit/{key}": value for key, value in one.items()}, panels=panels)
+        metrics = {}
+        if before:
+            metrics = {"field/edit/psnr_before": decibels(before), "field/edit/psnr_after": decibels(after)}
+        said = "removed" if self.mode == "remove" else "extracted"
+        fact = (
+            f"{len(self.clicks)} things {said}, each clicked once in a fitted view; judged where it was, in test views."
+        )
+        return found | Examined(metrics, [fact])
+
+    def edited(self, data: Any, click: Click) -> dict[str, Any]:
+        """Return the squared errors where a thing was, in every test view, before and after; and what is to be shown."""
+        scene, name = data.scene, click.name.replace(" ", "_")
+        query = self.query(click)
+        threshold = self.threshold if self.threshold is not None else self.valley(scene, query)
+        truths = data.without(click.labels[0]) if hasattr(data, "without") and self.mode == "remove" else {}
+        shown = self.shown(scene, click)
+        found: dict[str, Any] = {f"threshold/{name}": threshold, "before": [], "after": [], "panels": []}
+        for frame in scene.test:
+            region = np.isin(scene.labels[frame], click.labels)
+            if frame != shown and (frame not in truths or region.sum() < SMALLEST):
+                continue
+            whole = self.rendered(frame)
+            with self.taken_out(query, threshold):
+                rest = self.rendered(frame)
+            pictures = [("image", picture(self.truth(frame))), ("rendered", picture(whole)), (self.mode, picture(rest))]
+            if frame in truths:
+                truth = self.read(truths[frame])
+                pictures.append(("truth", picture(truth)))
+                inside = torch.from_numpy(region)
+                found["before"].append(float((whole - truth)[inside].square().mean()))
+                found["after"].append(float((rest - truth)[inside].square().mean()))
+            if frame == shown:
+                title = f"{click.name}, distance {'<' if self.mode == 'remove' else '>='} {threshold:.2f}"
+                found["panels"].append({"title": title, "pictures": pictures})
+        if found["before"]:
+            found[f"psnr_before/{name}"] = decibels(found["before"])
+            found[f"psnr_after/{name}"] = decibels(found["after"])
+        return found
+
+    def query(self, click: Click) -> Tensor:
+        """Return the unit feature (C,) of what is clicked on, as the field shows it."""
+        height, width = self.views.size
+        features = self.view(click.frame).features
+        if features is None:
+            raise UserError("this model renders no features; name a run of +experiment=n3f as needs.model")
+        return query_of(unit(features).reshape(height, width, -1), click.row, click.column, click.side)
+
+    def valley(self, scene: Any, query: Tensor) -> float:
+        """Return the threshold between what is near to the ``query`` and what is not, over some fitted views."""
+        apart = []
+        for place in evenly_spaced(len(scene.train), LOOKED_AT):
+            view = self.view(scene.train[place])
+            if view.features is not None:
+                apart.append(distance(view.features, query)[view.opacity > 0.5].cpu())
+        return valley_threshold(torch.cat(apart)).threshold
+
+    def shown(self, scene: Any, click: Click) -> int:
+        """Return the test view that shows most of the thing."""
+        sizes = [int(np.isin(scene.labels[frame], click.labels).sum()) for frame in scene.test]
+        place: int = scene.test[int(np.argmax(sizes))]
+        return place
+
+    def rendered(self, frame: int) -> Tensor:
+        """Return a view (H, W, 3) on the CPU."""
+        return self.view(frame).colour.clamp(0, 1).reshape(*self.views.size, 3).cpu()
+
+    def read(self, file: Path) -> Tensor:
+        """Return a picture (H, W, 3) on the scene's background."""
+        pixels: NDArray[np.uint8] = np.asarray(Image.open(file))
+        return on(torch.from_numpy(pixels.copy()), self.own_background)
+
+    @contextmanager
+    def taken_out(self, query: Tensor, threshold: float) -> Iterator[None]:
+        """Render without the thing meanwhile."""
+        fields = [getattr(self.backbone, name) for name in self.backbone.featured]
+        try:
+            for field in fields:
+                field.edit = self.edit(query, threshold=threshold, mode=self.mode)
+            yield
+        finally:
+            for field in fields:
+                field.edit = None
+
+
+def decibels(errors: list[float]) -> float:
+    """Return the PSNR of the mean of squared errors."""
+    return float(-10 * np.log10(max(float(np.mean(errors)), 1e-12)))
