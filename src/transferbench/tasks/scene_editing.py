@@ -105,7 +105,7 @@ class SceneEditing(Viewing):
         return found | Examined(metrics, [fact])
 
     def edited(self, data: Any, click: Click) -> dict[str, Any]:
-        """Return the squared errors where a thing was, in every test view, before and after; and what is to be shown."""
+        """Return the squared errors where a thing was, in all test views, before and after; and what is to be shown."""
         scene, name = data.scene, click.name.replace(" ", "_")
         query = self.query(click)
         threshold = self.threshold if self.threshold is not None else self.valley(scene, query)
