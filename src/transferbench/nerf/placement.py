@@ -47,7 +47,7 @@ def placed(
     ahead = ((centre - origins) * axes).sum(1)
     spread = float(np.linalg.norm(origins - origins.mean(0), axis=1).max())
     if near is not None and far is not None:
-        depth = 2 / (1 / near + 1 / far)
+        depth = 2 / (1 / np.maximum(near, 1e-6 * far) + 1 / far)
     else:
         depth = np.full(len(origins), max(spread, 1e-6))
     facing = float(np.linalg.norm(axes.mean(0)))

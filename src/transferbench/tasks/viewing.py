@@ -40,7 +40,7 @@ class Viewing:
         """Take over the cameras of a scene, and tell the model where the scene is.
 
         Raises:
-            UserError: the data are no scene.
+            UserError: the data are no scene, or they do not say how far things are and the model has to know.
         """
         if not hasattr(data, "scene"):
             raise UserError(
@@ -49,6 +49,11 @@ class Viewing:
         scene = data.scene
         transparent = scene.images.shape[-1] == 4  # else there is something behind the scene's box
         ndc = self.ndc and scene.frontal
+        if scene.near is None and not ndc and getattr(self.backbone, "inverse", True) is False:
+            raise UserError(
+                f"{scene.name} does not say how near and far things are, and samples evenly spaced in depth would miss "
+                "them; type model.inverse=true, or take experiment=nerf_fast"
+            )
         place = placed(scene.poses, scene.near, scene.far, scene.box if transparent else None)
         half = float(np.max(place.high - place.low)) / 2
         self.views = Views(
