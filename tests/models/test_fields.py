@@ -23,6 +23,7 @@ from transferbench.models.hash_grid import HashGrid
 from transferbench.models.hierarchical import Hierarchical
 from transferbench.models.marched import Marched
 from transferbench.models.nerf import NeRF
+from transferbench.models.neuraldiff import NeuralDiff
 from transferbench.models.occupancy import OccupancyGrid
 
 Grid = functools.partial(HashGrid, levels=2, log2_table=9, coarsest=4, finest=8)
@@ -136,3 +137,9 @@ def test_thresholds_beyond_all_distances_change_nothing() -> None:
         edited = halves()
         edited.edit = Edit(torch.tensor([1.0, 0.0]), threshold, mode)
         assert (edited(points, directions).density == 2).all() and (edited.density(points, directions) == 2).all()
+
+
+def test_a_moving_scene_takes_no_features() -> None:
+    moving = NeuralDiff(depth=2, width=8, skip=0, stream_depth=1, stream_width=8, vocabulary=4)
+    with pytest.raises(UserError, match="NeuralDiff has no fields that could get features"):
+        with_features(moving, functools.partial(Branch, channels=2))

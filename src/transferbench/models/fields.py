@@ -144,12 +144,12 @@ def with_features(base: Any, branch: Callable[..., nn.Module], view_dependent: b
     """Return a scene's model ``base``, each field of which has a branch of features of its own.
 
     Args:
-        base: a model whose ``featured`` names its fields (``Hierarchical``, ``Marched``, ``NeuralDiff``).
+        base: a model whose ``featured`` names its fields (``Hierarchical``, ``Marched``).
         branch: makes a branch, called with the width of the activations that it reads.
         view_dependent: read activations that know the viewing direction, as N3F was released; features then differ
             from side to side.
     """
-    if not hasattr(base, "featured"):
+    if not getattr(base, "featured", ()):
         raise UserError(f"model.base: {type(base).__name__} has no fields that could get features; see model=nerf_fast")
     for name in base.featured:
         field = getattr(base, name)

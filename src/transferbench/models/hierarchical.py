@@ -32,7 +32,7 @@ class Hierarchical(nn.Module):
 
     centre: Tensor
     reach: Tensor
-    featured = ("coarse", "fine")
+    featured: tuple[str, ...] = ("coarse", "fine")
     """Its fields, which a branch of features joins."""
     features_shape = True
     """Whether the features may change where things are."""

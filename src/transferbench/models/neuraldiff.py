@@ -84,6 +84,8 @@ class NeuralDiff(Hierarchical):
 
     coarse: NeRF
     fine: Streams
+    featured: tuple[str, ...] = ()
+    """Its streams take no branch of features."""
 
     def __init__(
         self,
