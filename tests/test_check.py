@@ -106,3 +106,16 @@ def test_more_devices_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(UserError, match="no CUDA device"):
         check_devices({"accelerator": "gpu"})
+
+
+def test_the_gpu_of_a_mac_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    for wrong in ({"accelerator": "auto"}, {"accelerator": "mps"}, {}):
+        with pytest.raises(UserError, match=r"MPS.*set trainer\.accelerator=cpu"):
+            check_devices(wrong)
+    check_devices({"accelerator": "cpu"})
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    check_devices({"accelerator": "auto"})
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    check_devices({"accelerator": "auto"})

@@ -13,7 +13,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from transferbench import cli, schema
+from transferbench.build import build
 from transferbench.check import problems_of
+from transferbench.checkpoint import TASK_TARGETS
 
 CONF = cli.conf_dir()
 EXPERIMENTS = sorted(f.stem for f in (CONF / "experiment").glob("*.yaml"))
@@ -24,7 +26,7 @@ TASKS = {  # experiment -> task
 NEEDS = {name: ["needs.model=/x"] for name, task in TASKS.items() if task == "frozen"}
 NEEDS["caption_folder"] = ["model.path=/x", "data.root=/x"]
 NEEDS |= {name: ["++needs.language=/x"] for name, task in TASKS.items() if task == "captions"}
-NEEDS["n3f"] = ["needs.teacher=/x", "needs.base=/x"]
+NEEDS |= {name: ["needs.teacher=/x", "needs.base=/x"] for name in ("n3f", "n3f_words", "neuraldiff_n3f")}
 NEEDS |= {name: ["needs.model=/x"] for name in ("render", "edit_scene")}
 NEEDS["n3f_joint"] = ["needs.teacher=/x"]
 SCENES = ["world_scene", "scene data.root=/x"]
@@ -88,12 +90,23 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
         "task": ["field_fast", "field"],
         "scale": ["nerf_fast_world", "nerf_fast_paper"],
     },
-    "n3f": {"data": SCENES, "model": ["n3f", "n3f_joint", "n3f_nerf"], "scale": ["n3f_world"]},
+    "n3f": {
+        "data": SCENES,
+        "task": ["n3f", "n3f_released"],
+        "model": ["n3f", "n3f_joint", "n3f_nerf"],
+        "scale": ["n3f_world", "n3f_paper"],
+    },
+    "n3f_words": {"data": SCENES, "model": ["n3f", "n3f_joint", "n3f_nerf"], "scale": ["n3f_words_world"]},
     "n3f_joint": {"data": SCENES, "model": ["n3f_joint"], "scale": ["n3f_joint_world"]},
     "neuraldiff": {
         "data": ["world_kitchen", "scene data.root=/x"],
         "model": ["neuraldiff"],
         "scale": ["neuraldiff_world", "neuraldiff_paper"],
+    },
+    "neuraldiff_n3f": {
+        "data": ["world_kitchen", "scene data.root=/x"],
+        "model": ["neuraldiff_n3f"],
+        "scale": ["neuraldiff_n3f_world"],
     },
     "render": {
         "data": [*SCENES, "world_kitchen"],
@@ -101,10 +114,11 @@ FITS: dict[str, dict[str, list[str]]] = {  # task -> the options of each group t
         "scale": ["transfer_world", "transfer_paper"],
     },
     "edit_scene": {
-        "data": SCENES,
+        "data": [*SCENES, "world_kitchen"],
         "model": ["needed", "checkpoint model.path=/x"],
         "scale": ["transfer_world", "transfer_paper"],
     },
+    "cameras": {"data": [*SCENES, "world_kitchen"]},
     "compare": {},  # jobs bring what they work on
     "cog_levels": {},
     "zoo": {},
@@ -231,3 +245,8 @@ def test_the_type_of_every_setting_of_ours_is_known(name: str) -> None:
     for node in targets(resolved(f"+experiment={name}", *NEEDS.get(name, []))):
         hints = hints_of(locate(node["_target_"]))
         assert [key for key in node if key not in hints and not key.startswith("_")] == [], node["_target_"]
+
+
+@pytest.mark.parametrize("name", ["nerf", "nerf_fast", "n3f", "n3f_joint", "n3f_words", "neuraldiff", "neuraldiff_n3f"])
+def test_a_scene_s_task_may_be_opened_from_its_checkpoint(name: str) -> None:
+    build(resolved(f"+experiment={name}", *NEEDS.get(name, []))["task"], TASK_TARGETS)

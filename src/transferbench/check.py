@@ -226,10 +226,10 @@ def _scale_problems(scale: Any, known: Sequence[str]) -> Iterator[str]:
 
 
 def check_devices(trainer: Mapping[str, Any]) -> None:
-    """Refuse more devices than the machine has.
+    """Refuse more devices than the machine has, and those that lack what is needed.
 
     Raises:
-        UserError: ``trainer.devices`` or ``trainer.accelerator`` names what is not there.
+        UserError: ``trainer.devices`` or ``trainer.accelerator`` names what is not there, or would be a Mac's GPU.
     """
     import torch
 
@@ -238,6 +238,11 @@ def check_devices(trainer: Mapping[str, Any]) -> None:
     if accelerator in {"gpu", "cuda"} and cuda == 0:
         raise UserError(
             f"trainer.accelerator={accelerator}: this machine has no CUDA device; set trainer.accelerator=cpu"
+        )
+    if accelerator == "mps" or (accelerator == "auto" and cuda == 0 and torch.backends.mps.is_available()):
+        raise UserError(
+            f"trainer.accelerator={accelerator}: a Mac's GPU (MPS) has no float64 numbers, which evaluation and scenes "
+            "need; set trainer.accelerator=cpu"
         )
     on_cuda = accelerator in {"gpu", "cuda"} or (accelerator == "auto" and cuda > 0)
     available, kind = (cuda, "CUDA device(s)") if on_cuda else (os.cpu_count() or 1, "CPU core(s)")

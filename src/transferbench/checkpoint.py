@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "transferbench.optim.", "torch.optim.")
+TEACHER = "transferbench.checkpoint.dense_teacher"
+"""The target of a scene's teacher, which a task is handed unbuilt."""
+TASK_TARGETS = (*NETWORK_TARGETS, "transferbench.tasks.", "transferbench.optim.", "torch.optim.", TEACHER)
 """What the task of a checkpoint may name."""
 FROM_A_FILE = "transferbench.checkpoint.backbone"
 """The target of ``model=checkpoint``; no checkpoint names it, so that it opens when that file is gone."""
@@ -180,7 +182,8 @@ def dense_teacher(
 ) -> nn.Module:
     """Return the dense features of a trained network (``models.dense.DenseFeatures``): of a run of ours or a file.
 
-    ``by_words`` takes those that compare with texts, of a run of CLIP's kind.
+    ``by_words`` takes those that compare with texts, of a run of CLIP's kind; its ``words`` are what makes vectors of
+    texts (``models.words.Words``).
 
     Raises:
         UserError: as ``backbone``; or the run has no head that compares images with texts.
@@ -192,7 +195,10 @@ def dense_teacher(
     network = load(path)
     if not hasattr(network.head, "embed_text"):
         raise UserError(f"{path}: this run compares no images with texts; see +experiment=clip")
-    return build(node)(network.backbone, head=network.head)  # type: ignore[no-any-return]
+    teacher: nn.Module = build(node)(network.backbone, head=network.head)
+    reading = {"_target_": "transferbench.models.words.Words", "_partial_": True}
+    teacher.words = build(reading)(network.head, network.text)
+    return teacher
 
 
 def _is_ours(path: str) -> bool:

@@ -25,6 +25,7 @@ from transferbench.models.marched import Marched
 from transferbench.models.nerf import NeRF
 from transferbench.models.neuraldiff import NeuralDiff
 from transferbench.models.occupancy import OccupancyGrid
+from transferbench.models.streams import StreamBranch
 
 Grid = functools.partial(HashGrid, levels=2, log2_table=9, coarsest=4, finest=8)
 
@@ -139,7 +140,21 @@ def test_thresholds_beyond_all_distances_change_nothing() -> None:
         assert (edited(points, directions).density == 2).all() and (edited.density(points, directions) == 2).all()
 
 
-def test_a_moving_scene_takes_no_features() -> None:
+def test_a_branch_is_joined_only_to_what_it_can_read() -> None:
+    nets = Hierarchical(NeRF(depth=2, width=8), NeRF(depth=2, width=8), samples=4, more=4)
+    with pytest.raises(UserError, match=r"a grid wants points in \[0, 1\].*model=n3f_nerf"):
+        with_features(nets, functools.partial(GridBranch, channels=2, grid=Grid))
+    own = OwnField(lambda points, _: (points[..., 0], points))
+    with pytest.raises(UserError, match=r"no activations.*model=n3f"):
+        with_features(Marched(own, OccupancyGrid(4)), functools.partial(Branch, channels=2))
+    made = with_features(Marched(own, OccupancyGrid(4)), functools.partial(GridBranch, channels=2, grid=Grid))
+    assert made.field(torch.rand(3, 3), torch.rand(3, 3)).features.shape == (3, 2)
+
+
+def test_a_branch_is_for_as_many_streams_as_the_field_has() -> None:
     moving = NeuralDiff(depth=2, width=8, skip=0, stream_depth=1, stream_width=8, vocabulary=4)
-    with pytest.raises(UserError, match="NeuralDiff has no fields that could get features"):
+    with pytest.raises(UserError, match=r"Branch, with features of 1 streams.*model=neuraldiff_n3f"):
         with_features(moving, functools.partial(Branch, channels=2))
+    still = Marched(FastField(Grid()), OccupancyGrid(4))
+    with pytest.raises(UserError, match=r"StreamBranch, with features of 3 streams.*model=n3f"):
+        with_features(still, functools.partial(StreamBranch, channels=2))

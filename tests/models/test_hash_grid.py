@@ -115,3 +115,11 @@ def test_its_width_and_the_growth_of_its_levels() -> None:
 def test_sizes_that_make_no_sense(settings: dict[str, int]) -> None:
     with pytest.raises(UserError, match="at least one level"):
         HashGrid(**settings)
+
+
+def test_autocast_does_not_round_places(points: Tensor) -> None:
+    grid = made(finest=4096).float()
+    plain = [*grid.corners(points), grid(points)]
+    with torch.autocast("cpu", torch.bfloat16):
+        again = [*grid.corners(points), grid(points)]
+    assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))

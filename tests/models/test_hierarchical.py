@@ -58,8 +58,9 @@ def test_pictures_do_not_depend_on_the_size_of_chunks() -> None:
     rays, pictures = bundle(), [small(chunk=chunk).render(bundle(), WHITE) for chunk in (5, 24, 1000)]
     for one in pictures[1:]:
         torch.testing.assert_close(one.colour, pictures[0].colour, rtol=0, atol=1e-5)
-        torch.testing.assert_close(one.weights, pictures[0].weights, rtol=0, atol=1e-5)
+        torch.testing.assert_close(one.depth, pictures[0].depth, rtol=0, atol=1e-5)
     assert not pictures[0].colour.requires_grad and len(pictures[0].colour) == len(rays)
+    assert all(one.weights.shape == (24, 0) for one in pictures), "nobody reads them there"
 
 
 def test_nothing_before_white_is_white_and_before_black_black() -> None:
@@ -168,3 +169,19 @@ def test_a_held_field_keeps_its_weights_and_colours() -> None:
 def test_sizes_that_make_no_sense(settings: dict[str, int]) -> None:
     with pytest.raises(UserError, match="expected 2, 1 and 1 or more"):
         small(**settings)
+
+
+def test_autocast_is_for_layers_and_moves_no_sample() -> None:
+    asked: list[Tensor] = []
+
+    def spy(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        asked.extend([points, directions])
+        return 2 * points.abs().sum(-1), points.sin().abs()
+
+    model, rays = Hierarchical(OwnField(spy), OwnField(spy), samples=8, more=8).eval(), bundle()
+    model.place(torch.tensor([0.0, 1, 2]), torch.tensor([4.0, 5, 6]), True)
+    plain = model(rays, WHITE)
+    with torch.autocast("cpu", torch.bfloat16):
+        again = model(rays, WHITE)
+    assert len(asked) == 8 and all(torch.equal(one, other) for one, other in zip(asked[:4], asked[4:]))
+    assert all(torch.equal(one.colour, other.colour) for one, other in zip(plain, again, strict=True))

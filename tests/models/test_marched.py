@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from transferbench.models import marched as module
 from transferbench.models.fast_field import FastField
 from transferbench.models.fields import Branch, GridBranch, OwnField, with_features
 from transferbench.models.hash_grid import HashGrid
@@ -255,3 +256,47 @@ def test_the_grid_learns_in_training_and_is_looked_after_in_its_turn() -> None:
     assert model.occupancy.updates == 2 and (model.occupancy.recent == -1).all()
     model.eval()(rays, WHITE)
     assert (model.occupancy.recent == -1).all(), "evaluation leaves no trace"
+
+
+@pytest.mark.parametrize("unbounded", [False, True])
+def test_autocast_moves_no_sample(unbounded: bool) -> None:
+    model, rays = marched(), camera()
+    model.place(-torch.ones(3), torch.ones(3), unbounded)
+    (packed, *rest), shown = model.march(rays, False), model.render(rays, WHITE)
+    with torch.autocast("cpu", torch.bfloat16):
+        (again, *others), seen = model.march(rays, False), model.render(rays, WHITE)
+    assert all(torch.equal(one, other) for one, other in zip([*packed, *rest], [*again, *others], strict=True))
+    assert torch.equal(shown.colour, seen.colour) and torch.equal(shown.depth, seen.depth)
+
+
+def test_a_field_is_asked_for_so_many_samples_together_and_a_picture_keeps_no_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+
+    def spy(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        asked.append(len(points))
+        return in_unit_cube(points, directions)
+
+    model, rays = marched(OwnField(spy), opaque=0.0), camera()
+    whole = model.render(rays, WHITE)
+    assert len(asked) == 2 and whole.weights.numel() == 0
+    counts = asked.copy()
+    asked.clear()
+    monkeypatch.setattr(module, "SAMPLES", 1000)
+    split = model.render(rays, WHITE)
+    assert max(asked) == 1000 and sum(asked) == sum(counts) and len(asked) == sum(-(-count // 1000) for count in counts)
+    for one, other in zip(whole[:4], split[:4]):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+def test_a_held_field_s_branch_gets_the_same_gradient_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradients = []
+    for samples in (2**18, 500):
+        monkeypatch.setattr(module, "SAMPLES", samples)
+        model = with_features(fast(), functools.partial(GridBranch, channels=4, grid=Grid))
+        model.field.held = True
+        model.train()(camera(), WHITE)[0].features.square().sum().backward()
+        gradients.append(model.field.branch.net[0].weight.grad)
+    assert gradients[0].abs().max() > 0
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)

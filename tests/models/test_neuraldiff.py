@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from transferbench.errors import UserError
+from transferbench.models.fields import Edit, with_features
 from transferbench.models.neuraldiff import NeuralDiff, walled
-from transferbench.models.streams import Appearance, StreamValues, TimeCode
+from transferbench.models.streams import Appearance, StreamBranch, StreamValues, TimeCode
 from transferbench.nerf.bundle import Rays
 from transferbench.nerf.rendering import Rendered
 
@@ -93,22 +95,22 @@ def test_the_appearance_reaches_the_static_colour_alone() -> None:
     with torch.no_grad():
         model.appearance.table.weight[4] += 1
     after = model.streams(rays, z)
-    assert torch.equal(after.densities, before.densities) and torch.equal(after.betas, before.betas)
-    assert torch.equal(after.colours[..., 1:, :], before.colours[..., 1:, :])
-    assert not torch.allclose(after.colours[..., 0, :], before.colours[..., 0, :])
+    assert torch.equal(after.density, before.density) and torch.equal(after.beta, before.beta)
+    assert torch.equal(after.colour[..., 1:, :], before.colour[..., 1:, :])
+    assert not torch.allclose(after.colour[..., 0, :], before.colour[..., 0, :])
     model.know(torch.arange(30), torch.tensor([4, 20]))
-    assert torch.equal(model.streams(bundle(time=6), z).colours[..., 0, :], after.colours[..., 0, :])
+    assert torch.equal(model.streams(bundle(time=6), z).colour[..., 0, :], after.colour[..., 0, :])
 
 
 def test_time_reaches_all_but_what_stands_still() -> None:
     model, z = small().eval(), torch.linspace(1, 3, 4).expand(7, 4)
     model.know(torch.arange(30), torch.tensor([4]))  # one appearance
     first, second = model.streams(bundle(time=4), z), model.streams(bundle(time=25), z)
-    assert torch.equal(first.densities[..., 0], second.densities[..., 0])
-    assert torch.equal(first.colours[..., 0, :], second.colours[..., 0, :])
+    assert torch.equal(first.density[..., 0], second.density[..., 0])
+    assert torch.equal(first.colour[..., 0, :], second.colour[..., 0, :])
     for stream in (1, 2):
-        assert not torch.allclose(first.densities[..., stream], second.densities[..., stream])
-        assert not torch.allclose(first.colours[..., stream, :], second.colours[..., stream, :])
+        assert not torch.allclose(first.density[..., stream], second.density[..., stream])
+        assert not torch.allclose(first.colour[..., stream, :], second.colour[..., stream, :])
     a, b = model.eval()(bundle(time=4), None)[0], model(bundle(time=25), None)[0]
     assert torch.equal(a.colour, b.colour), "the coarse field knows no time"
 
@@ -116,11 +118,11 @@ def test_time_reaches_all_but_what_stands_still() -> None:
 def test_the_actor_goes_with_the_camera() -> None:
     model, z = small().eval(), torch.linspace(1, 3, 4).expand(7, 4)
     here, there = model.streams(bundle(), z), model.streams(bundle(pose=turned()), z)
-    assert torch.equal(here.densities[..., 2], there.densities[..., 2])
-    assert torch.equal(here.colours[..., 2, :], there.colours[..., 2, :])
-    assert torch.equal(here.betas[..., 1], there.betas[..., 1])
+    assert torch.equal(here.density[..., 2], there.density[..., 2])
+    assert torch.equal(here.colour[..., 2, :], there.colour[..., 2, :])
+    assert torch.equal(here.beta[..., 1], there.beta[..., 1])
     for stream in (0, 1):
-        assert not torch.allclose(here.densities[..., stream], there.densities[..., stream])
+        assert not torch.allclose(here.density[..., stream], there.density[..., stream])
 
 
 def test_the_actor_reads_its_point_in_the_axes_of_the_camera() -> None:
@@ -130,19 +132,19 @@ def test_the_actor_reads_its_point_in_the_axes_of_the_camera() -> None:
     code = model.time(rays.times)[:, None].expand(7, 4, -1)
     waves = [f(2.0**k * local) for k in range(3) for f in (torch.sin, torch.cos)]
     described = torch.cat([local, *waves, code, torch.zeros(7, 4, model.fine.padding)], -1)
-    density, colour, beta = model.fine.actor(described)
+    density, colour, beta, _ = model.fine.actor(described)
     found = model.streams(rays, z)
-    torch.testing.assert_close(found.densities[..., 2], density)
-    torch.testing.assert_close(found.colours[..., 2, :], colour)
-    torch.testing.assert_close(found.betas[..., 1], beta)
+    torch.testing.assert_close(found.density[..., 2], density)
+    torch.testing.assert_close(found.colour[..., 2, :], colour)
+    torch.testing.assert_close(found.beta[..., 1], beta)
 
 
 def test_what_moves_is_not_seen_from_a_direction() -> None:
     model, rays, z = small().eval(), bundle(), torch.linspace(1, 3, 4).expand(7, 4)
     other = model.streams(replace(rays, views=rays.views.flip(0)), z)
     found = model.streams(rays, z)
-    assert torch.equal(found.colours[..., 1:, :], other.colours[..., 1:, :])
-    assert not torch.allclose(found.colours[..., 0, :], other.colours[..., 0, :])
+    assert torch.equal(found.colour[..., 1:, :], other.colour[..., 1:, :])
+    assert not torch.allclose(found.colour[..., 0, :], other.colour[..., 0, :])
 
 
 @pytest.mark.parametrize("faithful", [True, False])
@@ -160,13 +162,13 @@ def test_the_worked_example_through_the_model(faithful: bool, monkeypatch: pytes
     torch.testing.assert_close(found.presence[0], share.sum(0), rtol=0, atol=2e-6)
     assert found.opacity.item() == pytest.approx(1.403793 if faithful else 1.0, abs=3e-6)
     assert found.depth.item() == pytest.approx(float((share.sum(1) * z[0]).sum()), abs=1e-5)
-    torch.testing.assert_close(found.colour[0], (share[..., None] * values.colours[0]).sum((0, 1)), rtol=0, atol=1e-5)
-    beta = 0.03 + float((share[:, 1:] * values.betas[0]).sum())
+    torch.testing.assert_close(found.colour[0], (share[..., None] * values.colour[0]).sum((0, 1)), rtol=0, atol=1e-5)
+    beta = 0.03 + float((share[:, 1:] * values.beta[0]).sum())
     assert found.beta.item() == pytest.approx(beta, abs=1e-5)
     assert found.alone is not None
     clear = (1 - torch.tensor([0.225594, 0.0]), torch.tensor(1.0))  # the dynamic stream alone
     final = 1.0 if faithful else 0.25
-    expected = 0.225594 * values.colours[0, 0, 1] + clear[0][0] * final * values.colours[0, 2, 1]
+    expected = 0.225594 * values.colour[0, 0, 1] + clear[0][0] * final * values.colour[0, 2, 1]
     torch.testing.assert_close(found.alone[0, 1], expected, rtol=0, atol=1e-5)
 
 
@@ -174,12 +176,12 @@ def test_training_ends_every_ray_on_a_wall_of_the_static_stream() -> None:
     torch.manual_seed(0)
     values = StreamValues(torch.rand(5, 4, 3), torch.rand(5, 4, 3, 3), torch.rand(5, 4, 2))
     closed = walled(values, 100.0)
-    assert (closed.densities[:, -1, 0] == 100).all()
-    assert torch.equal(closed.densities[:, :-1], values.densities[:, :-1])
-    assert torch.equal(closed.densities[..., 1:], values.densities[..., 1:])
-    assert torch.equal(closed.colours[..., 1:, :], values.colours[..., 1:, :])
-    assert torch.equal(closed.colours[:, :-1], values.colours[:, :-1])
-    assert not torch.isclose(closed.colours[:, -1, 0], values.colours[:, -1, 0]).any()
+    assert (closed.density[:, -1, 0] == 100).all()
+    assert torch.equal(closed.density[:, :-1], values.density[:, :-1])
+    assert torch.equal(closed.density[..., 1:], values.density[..., 1:])
+    assert torch.equal(closed.colour[..., 1:, :], values.colour[..., 1:, :])
+    assert torch.equal(closed.colour[:, :-1], values.colour[:, :-1])
+    assert not torch.isclose(closed.colour[:, -1, 0], values.colour[:, -1, 0]).any()
     model = small(noise=0.0)
     with_wall = model.train()(bundle(), None)[1]
     torch.testing.assert_close(with_wall.opacity, torch.ones(7))
@@ -275,3 +277,65 @@ def test_sizes_that_make_no_sense(settings: dict[str, float], words: str) -> Non
 def test_frame_numbers_beyond_the_vocabulary() -> None:
     with pytest.raises(UserError, match=r"numbered from 3 to 30.*model\.vocabulary=31"):
         small().know(torch.tensor([3, 30]), torch.tensor([3]))
+
+
+def featured(view_dependent: bool = True, **settings) -> NeuralDiff:
+    return with_features(small(**settings), functools.partial(StreamBranch, channels=5), view_dependent)
+
+
+def test_every_stream_has_a_branch_of_its_own() -> None:
+    published = with_features(NeuralDiff(), functools.partial(StreamBranch, channels=64), True)
+    assert size(published.fine.branch) == 24_768 and size(published) == 1_416_695 + 24_768
+    assert featured(view_dependent=False).fine.branch.layers[0].in_features == 16, "the trunk is wider than the streams"
+
+
+def test_features_are_composited_with_the_weights_of_their_streams() -> None:
+    model, rays, z = featured().eval(), bundle(), torch.linspace(1, 3, 4).expand(7, 4)
+    values, plain = model.streams(rays, z), small().eval().streams(rays, z)
+    assert torch.equal(values.density, plain.density) and torch.equal(values.colour, plain.colour)
+    found = model.decomposed(rays, z, None)
+    total = values.density.sum(-1)
+    expected = torch.zeros(7, 5)
+    for ray in range(7):
+        clear, norm = 1.0, float(rays.directions[ray].norm())
+        for k in range(4):
+            length = model.last if k == 3 else float(z[ray, k + 1] - z[ray, k])
+            alpha = 1 - math.exp(-float(total[ray, k]) * length * norm)
+            for stream in range(3):
+                share = float(values.density[ray, k, stream] / total[ray, k])
+                expected[ray] += clear * alpha * share * torch.tanh(values.features[ray, k, stream].detach())
+            clear *= 1 - alpha
+    torch.testing.assert_close(found.features.detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_features_follow_time_only_where_something_moves() -> None:
+    model, z = featured(view_dependent=False).eval(), torch.linspace(1, 3, 4).expand(7, 4)
+    first, second = model.streams(bundle(time=4), z).features, model.streams(bundle(time=25), z).features
+    assert torch.equal(first[..., 0, :], second[..., 0, :])
+    assert not torch.allclose(first[..., 1, :], second[..., 1, :])
+    with torch.no_grad():
+        model.fine.branch.layers[2].weight.zero_()
+    third = model.streams(bundle(time=4), z).features
+    assert torch.equal(third[..., :2, :], first[..., :2, :]) and not torch.equal(third[..., 2, :], first[..., 2, :])
+
+
+@pytest.mark.parametrize("shape", [True, False])
+def test_features_reach_the_densities_only_where_they_may(shape: bool) -> None:
+    model = featured()
+    model.features_shape, model.fine.apart = shape, not shape
+    model(bundle(), None)[1].features.square().sum().backward()
+    assert model.fine.branch.layers[1].weight.grad is not None
+    grad = model.fine.field.dynamic.sigma.weight.grad
+    assert bool(grad is not None and grad.any()) is shape
+
+
+def test_an_edit_takes_out_what_is_like_the_query_in_each_stream_alone() -> None:
+    model, rays, z = featured().eval(), bundle(), torch.linspace(1, 3, 4).expand(7, 4)
+    with torch.no_grad():
+        for stream, layer in enumerate(model.fine.branch.layers):
+            layer.weight.zero_()
+            layer.bias.copy_(torch.eye(5)[stream])
+    before = model.streams(rays, z).density
+    model.fine.edit = Edit(torch.eye(5)[2], 1.0)
+    after = model.streams(rays, z).density
+    assert torch.equal(after[..., :2], before[..., :2]) and (after[..., 2] == 0).all() and (before[..., 2] > 0).all()

@@ -75,3 +75,11 @@ def test_time_codes_have_the_rank_of_their_matrix() -> None:
 
 def test_a_vocabulary_of_one_frame_has_a_code() -> None:
     assert torch.isfinite(time_code_input(torch.tensor([0]), 1)).all()
+
+
+def test_autocast_does_not_round_the_frequencies() -> None:
+    x = torch.rand(50, 3, generator=torch.Generator().manual_seed(1))
+    plain, time = frequencies(x, 10), time_code_input(torch.arange(1000), 1000)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(frequencies(x, 10), plain)
+        assert torch.equal(time_code_input(torch.arange(1000), 1000), time)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from transferbench.nerf import marching
 from transferbench.nerf.marching import OUTSIDE, contract, inside, march, steps, stretch
 from transferbench.nerf.packed import Packed
 
@@ -130,3 +131,68 @@ def test_intervals_outside_are_as_long_as_their_stretch_says() -> None:
     some = (packed.far > 1.001) & (packed.far < 20)
     assert some.sum() > 50
     torch.testing.assert_close(lengths[some], said[some], rtol=0.15, atol=0)
+
+
+def many(count: int, unbounded: bool, jitter: bool) -> Packed:
+    """Samples of rays of many lengths, some of which miss, in a world of blobs."""
+    generator = torch.Generator().manual_seed(7)
+    origins, directions = rays(count, 6)
+    start = torch.rand(count, generator=generator)
+    end = (start + 3 * torch.rand(count, generator=generator) - 0.5).maximum(start)
+    draws = torch.rand(count, generator=generator) if jitter else None
+    far = end + 200 * torch.rand(count, generator=generator) if unbounded else None
+    place = contract if unbounded else inside
+    return march(origins, directions, start, end, 0.037, lambda p: (17 * p).sin().prod(-1) > 0.1, place, draws, far)
+
+
+@pytest.mark.parametrize("jitter", [False, True])
+@pytest.mark.parametrize("unbounded", [False, True])
+def test_rays_that_take_turns_have_the_same_samples_to_the_last_bit(
+    unbounded: bool, jitter: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = many(100, unbounded, jitter)
+    assert len(whole.ray) > 300 and (whole.counts == 0).any()
+    for candidates in (1, 1000, 5000):
+        monkeypatch.setattr(marching, "CANDIDATES", candidates)
+        for one, other in zip(whole, many(100, unbounded, jitter), strict=True):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("unbounded", [False, True])
+def test_no_more_is_looked_at_together_than_is_allowed(unbounded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def nowhere(points: Tensor) -> Tensor:
+        asked.append(points[..., 0].numel())
+        return ~everywhere(points)
+
+    def look(count: int, limit: int) -> list[int]:
+        asked.clear()
+        monkeypatch.setattr(marching, "CANDIDATES", limit)
+        origins, directions = rays(count)
+        far = torch.full((count,), 99.0) if unbounded else None
+        march(origins, directions, torch.zeros(count), torch.full((count,), 2.0), 0.1, nowhere, far=far)
+        return list(asked)
+
+    assert len(look(400, 2**22)) == 1
+    turns = look(400, 3000)
+    assert max(turns) <= 3000 and sum(turns) == sum(look(400, 2**22)) and len(turns) > 2
+    assert len(look(0, 3000)) == 1
+
+
+def test_what_the_embedded_world_asks_for_is_one_turn() -> None:
+    """A chunk of 4,096 rays through a box of 128 intervals and beyond, from as far away as counts."""
+    longest = (2 * 3**0.5 + 2) * 64 + OUTSIDE + 3
+    assert 4096 * longest < marching.CANDIDATES < 65536 * 1774
+
+
+@pytest.mark.parametrize("unbounded", [False, True])
+def test_autocast_moves_no_sample(unbounded: bool) -> None:
+    plain = many(60, unbounded, True)
+    with torch.autocast("cpu", torch.bfloat16):
+        again = many(60, unbounded, True)
+    assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))
+    points = 3 * torch.randn(50, 3)
+    placed = contract(points)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(contract(points), placed) and contract(points).dtype == torch.float32

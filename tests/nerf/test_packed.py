@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from transferbench.nerf import rendering
-from transferbench.nerf.packed import along_rays, before, pack, weights
+from transferbench.nerf.packed import along_rays, before, concatenated, pack, weights
 
 COUNTS = torch.tensor([0, 5, 1, 0, 0, 17, 3, 0])
 
@@ -137,3 +137,28 @@ def test_rays_in_another_order_give_their_sums_in_that_order() -> None:
     share, _ = weights(density[place], lengths[place], COUNTS[order])
     again = along_rays(share, values[place], torch.arange(8).repeat_interleave(COUNTS[order]), 8)
     torch.testing.assert_close(again, whole[order])
+
+
+def test_parts_follow_one_another() -> None:
+    generator = torch.Generator().manual_seed(3)
+    edges, kept = torch.rand(9, 6, generator=generator), torch.rand(9, 5, generator=generator) > 0.6
+    kept[3:5] = False  # a part without any sample
+    whole = pack(kept, edges)
+    cut = [pack(kept[some], edges[some]) for some in (slice(0, 3), slice(3, 5), slice(5, 9))]
+    for one, other in zip(concatenated(cut), whole, strict=True):
+        assert torch.equal(one, other)
+    assert concatenated(cut[:1]) is cut[0]
+
+
+def test_autocast_does_not_round_weights_and_sums() -> None:
+    density, lengths, values = 3 * random(26).float(), random(26, seed=1).float(), random(26, 4, seed=2).float()
+    ray = torch.arange(8).repeat_interleave(COUNTS)
+
+    def found() -> list[Tensor]:
+        share, clear = weights(density, lengths, COUNTS)
+        return [share, clear, along_rays(share, values, ray, 8)]
+
+    plain = found()
+    with torch.autocast("cpu", torch.bfloat16):
+        again = found()
+    assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))

@@ -111,3 +111,20 @@ def test_gradients_of_a_box_stay_finite() -> None:
     near, far = ray_box(torch.tensor([[0.0, 0.0, 3.0]]), directions, -torch.ones(3), torch.ones(3))
     (near + far).sum().backward()
     assert directions.grad is not None and torch.isfinite(directions.grad).all()
+
+
+def test_autocast_rounds_none_of_it() -> None:
+    generator = torch.Generator().manual_seed(5)
+    poses, intrinsics = torch.randn(40, 4, 4, generator=generator), torch.tensor([301.0, 302, 200.4, 150.6])
+    u, v = torch.randint(400, (2, 40), generator=generator)
+
+    def found() -> list[torch.Tensor]:
+        local = camera_directions(u, v, intrinsics)
+        origins, directions = world_rays(poses, local)
+        moved = to_ndc(origins, directions, 300, 400, 301.0, 302.0)
+        return [local, origins, directions, *moved, *ray_box(origins, directions, -torch.ones(3), torch.ones(3))]
+
+    plain = found()
+    with torch.autocast("cpu", torch.bfloat16):
+        again = found()
+    assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))

@@ -225,3 +225,19 @@ def test_chunks_of_nothing_are_refused() -> None:
         in_chunks(lambda x: x, [torch.zeros(2)], 0)
     with pytest.raises(TypeError, match="a chunk gave a float"):
         in_chunks(lambda x: float(x.sum()), [torch.zeros(2)], 1)
+
+
+def test_autocast_does_not_round_a_picture() -> None:
+    density, colours, features = 5 * random(6, 64).float(), random(6, 64, 3, seed=1).float(), random(6, 64, 8).float()
+    z = random(6, 64, seed=2).float().cumsum(-1)
+    plain = render(density, colours, z, torch.ones(6), features=features, background="white")
+    with torch.autocast("cpu", torch.bfloat16):
+        again = render(density, colours, z, torch.ones(6), features=features, background="white")
+    assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))
+
+
+def test_a_picture_can_do_without_its_weights() -> None:
+    whole = render(DENSITY.expand(3, 4), COLOURS.expand(3, 4, 3), Z.expand(3, 4), ONE.expand(3))
+    kept = whole.without_weights()
+    assert kept.weights.shape == (3, 0) and kept.weights.untyped_storage().nbytes() == 0
+    assert kept._replace(weights=whole.weights) == whole

@@ -113,3 +113,16 @@ def test_joined_rows_are_ascending_unions() -> None:
     a, b = torch.rand(4, 6, generator=seeded(3)), torch.rand(4, 3, generator=seeded(4))
     expected = torch.tensor([sorted(x + y) for x, y in zip(a.tolist(), b.tolist())])
     torch.testing.assert_close(joined(a, b), expected)
+
+
+def test_autocast_does_not_round_depths() -> None:
+    near, far, weights = torch.full((20,), 2.0), torch.full((20,), 6.0), torch.rand(20, 16, generator=seeded())
+
+    def found() -> list[torch.Tensor]:
+        z = stratified(near, far, 16, True, seeded(1), "disparity")
+        return [z, refined(z, weights, 32, True, seeded(2))]
+
+    plain = found()
+    with torch.autocast("cpu", torch.bfloat16):
+        again = found()
+    assert all(torch.equal(one, other) for one, other in zip(plain, again, strict=True))

@@ -1,6 +1,8 @@
-"""Rays that are looked up, against the numbers of the reference codes, the lens and the functions on tensors."""
+"""The rays of pixels against the numbers of the reference codes, the lens and the functions on tensors."""
 
 from __future__ import annotations
+
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -88,10 +90,9 @@ def test_directions_go_through_the_lens(fisheye: bool) -> None:
         assert (rays.near == frame + 1).all() and (rays.far == frame + 5).all() and (rays.frames == frame).all()
 
 
-def test_a_pinhole_is_that_of_the_cameras_module_and_one_table_serves_all_frames() -> None:
+def test_a_pinhole_is_that_of_the_cameras_module() -> None:
     poses = np.stack([look_at((1, -3, 2), (0.1, 0.2, 0.3)), look_at((0.5, 3, 1), (0, 0, 0)), np.eye(4)])
     made = views(poses, [50, 50, 3, 2], (4, 6))
-    assert len(made.table) == 1
     for frame, pose in enumerate(poses):
         origins, directions = pixel_rays(pose, 50.0, 6, 4)
         rays = made.whole(frame)
@@ -117,3 +118,63 @@ def test_some_of_the_rays_and_all_of_them_in_chunks() -> None:
     assert torch.equal(rays[torch.tensor([7, 1])].local, rays.local[[7, 1]])
     for size in (3, 16, 99):
         assert torch.equal(rays.in_chunks(lambda some: some.views * 2, size), rays.views * 2)
+
+
+@pytest.mark.parametrize("ndc", [False, True])
+@pytest.mark.parametrize("lens", [PLAIN, LENS])
+def test_autocast_does_not_round_rays(lens: np.ndarray, ndc: bool) -> None:
+    pose = look_at((0.3, 0.2, 2.0), (0.1, 0, 0))
+    made = views(pose[None], [50, 50, 8.3, 5.9], (12, 16), distortion=lens[None], ndc=ndc)
+    plain = made.whole(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = made.whole(0)
+        assert (pose_of(made) @ plain.local[0]).dtype == torch.bfloat16, "a product of matrices would be"
+    for one, other in zip(plain.parts(), rounded.parts()):
+        assert one.dtype == other.dtype and torch.equal(one, other)
+
+
+def pose_of(made: Views) -> torch.Tensor:
+    return made.poses[0, :3, :3]
+
+
+def test_a_pinhole_for_every_frame_takes_no_memory() -> None:
+    cameras = np.array([[800.0 + frame, 800, 504, 378] for frame in range(200)])
+    made = Views(np.repeat(np.eye(4)[None], 200, 0), cameras, np.zeros((200, 6)), (756, 1008), 1.0, 5.0)
+    assert sum(buffer.nbytes for buffer in made.buffers()) < 50_000 and made.bent is None
+    frames, rows, columns = torch.tensor([[0, 199, 70], [755, 0, 300], [0, 1007, 12]])
+    found = made.rays(frames, rows, columns).local
+    for local, frame, row, column in zip(found, frames.tolist(), rows.tolist(), columns.tolist()):
+        np.testing.assert_allclose(local, pixel_directions(column + 0.5, row + 0.5, cameras[frame], PLAIN), atol=1e-6)
+
+
+def test_lenses_are_solved_one_after_the_other_and_kept_in_single_precision() -> None:
+    def solved(count: int) -> tuple[Views, int]:
+        cameras = np.array([[80.0 + frame, 80, 50, 40] for frame in range(count)])
+        given = np.repeat(np.eye(4)[None], count, 0), cameras, np.tile(LENS, (count, 1)), (80, 100), 1.0, 5.0
+        tracemalloc.start()
+        made = Views(*given)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return made, peak
+
+    solved(1)  # what is imported or cached once is not counted
+    (_, one), (made, many) = solved(1), solved(12)
+    assert made.bent is not None and made.bent.shape == (12, 80, 100, 2) and made.bent.dtype == torch.float32
+    assert many < 1.3 * one
+
+
+def test_what_lenses_show_goes_where_the_cameras_go_but_is_not_sent_around() -> None:
+    made = views(np.eye(4)[None], [50, 50, 8, 6], (12, 16), distortion=LENS[None])
+    assert made.bent is not None and made.bent.nbytes == 12 * 16 * 8
+    assert sum(buffer.nbytes for buffer in made.buffers()) < 200 and made.state_dict() == {}
+    holder = torch.nn.Sequential(made).double()
+    assert made.bent.dtype == torch.float64 and holder[0].poses.dtype == torch.float64
+    assert made.to("meta").bent.device == torch.device("meta")
+
+
+def test_directions_of_pixels_broadcast() -> None:
+    for lens in (PLAIN, LENS):
+        made = views(np.repeat(np.eye(4)[None], 3, 0), [50, 40, 8, 6], (12, 16), distortion=np.tile(lens, (3, 1)))
+        corners = made.local(torch.arange(3)[:, None], torch.tensor([0, 11]), torch.tensor([15, 0]))
+        whole = made.whole(1).local.view(12, 16, 3)
+        assert torch.equal(corners, torch.stack([whole[0, 15], whole[11, 0]]).expand(3, 2, 3))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
 import numpy as np
 
-from transferbench.report.facts import Panel
+from transferbench.report.facts import Panel, RunFacts
+from transferbench.report.html import write_report
 from transferbench.report.scene import SIDE, panels, said, scores, sheet, tiles
 
 METRICS = {
@@ -56,6 +60,25 @@ def test_pictures_stand_in_rows_with_their_captions() -> None:
     assert page.count("<img") == 4 and page.count("<h3") == 2 and page.count("<figcaption") == 4
     assert "View &lt;3&gt;" in page and "rendered &amp; such" in page and "a &lt; b" in page
     assert "<3>" not in page and panels([]) == ""
+
+
+def test_the_cameras_stand_before_the_pictures() -> None:
+    content = b"not looked into"
+    page = panels([panel()], content)
+    assert page.count("<img") == 3 and page.index(base64.b64encode(content).decode()) < page.index("<h3")
+    alone = panels([], content)
+    assert alone.count("<img") == 1 and "The scene" in alone and "before anything was fitted" in alone
+
+
+def test_a_report_has_the_cameras_that_its_folder_has(tmp_path: Path) -> None:
+    facts = RunFacts(name="nerf", run="a", seed=1, commit="", versions={}, metrics={"field/test/psnr": 20.0})
+    assert "<img" not in write_report(facts, tmp_path).read_text()
+    content = b"content of a file"
+    (tmp_path / "figures").mkdir(exist_ok=True)
+    (tmp_path / "figures" / "cameras.png").write_bytes(content)
+    page = write_report(facts, tmp_path).read_text()
+    assert page.count("<img") == 1 and base64.b64encode(content).decode() in page
+    assert (tmp_path / "figures" / "cameras.png").read_bytes() == content
 
 
 def test_a_sheet_is_the_pictures_side_by_side_on_white() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -268,3 +269,14 @@ def test_the_student_s_map_is_of_unit_length() -> None:
     found, shown = task.student_map(4)
     assert found.shape == (SIZE, SIZE, CHANNELS) and shown.colour.shape == (SIZE**2, 3)
     np.testing.assert_allclose(np.linalg.norm(found, axis=-1), 1, atol=1e-5)
+
+
+def test_several_devices_cannot_begin_midway(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, _ = distilling(thaw_after=5)
+    monkeypatch.setattr(FeatureDistillation, "trainer", SimpleNamespace(world_size=2))
+    monkeypatch.setattr(FeatureDistillation, "global_step", 0)
+    with pytest.raises(UserError, match=r"task\.thaw_after=5: several devices"):
+        task.on_train_start()
+    for settled in (None, 0):
+        task.thaw_after = settled
+        task.on_train_start()

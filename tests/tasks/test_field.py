@@ -34,6 +34,7 @@ from transferbench.nerf.cameras import look_at
 from transferbench.outputs import checkpoints_in
 from transferbench.tasks import field as field_task
 from transferbench.tasks.field import FieldFitting
+from transferbench.tasks.field_examination import examine_field
 from transferbench.world.studio import open_scene
 
 SIZE, FRAMES = 12, 8
@@ -258,6 +259,51 @@ def test_what_is_no_scene_or_no_option() -> None:
     for wrong in ({"loss": "l1"}, {"background": "blue"}):
         with pytest.raises(UserError, match="expected squared or huber"):
             fitting(**wrong)
+
+
+def test_places_that_single_precision_cannot_tell_apart() -> None:
+    scene, shift = made_scene(), np.array([5e5, 5e6, 100.0])
+    poses = scene.poses.copy()
+    poses[:, :3, 3] += shift
+    with pytest.raises(UserError, match=r"stand 5e\+06 from the origin.*subtract their mean"):
+        fitting(scene=replace(scene, poses=poses, box=scene.box + shift))
+
+
+def test_inverse_depth_has_no_place_for_rays_that_begin_at_nothing() -> None:
+    model = Hierarchical(*(NeRF(depth=2, width=8) for _ in range(2)), 4, 4, inverse=True)
+    with pytest.raises(UserError, match=r"model\.inverse=false"):
+        fitting(model, made_scene(near=np.zeros(FRAMES)))
+    fitting(model)
+
+
+def test_a_field_is_not_fitted_on_another_scene() -> None:
+    model = fast()
+    fitting(model)
+    fitting(model, made_scene(images=np.zeros((FRAMES, SIZE, SIZE, 4), np.uint8)))  # of the same cameras
+    with pytest.raises(UserError, match="fitted to another scene"):
+        fitting(model, replace(made_scene(), poses=made_scene().poses[::-1].copy() * [1, 1, 1, 2]))
+    with pytest.raises(UserError, match=r"task\.pixel_centre"):
+        fitting(model, pixel_centre=0.0)
+
+
+def test_pixels_that_masks_leave_out_are_not_judged() -> None:
+    task, data = fitting()
+    plain = examine_field(task, data, "cpu").metrics["field/test/psnr"]
+    ignored = np.zeros((FRAMES, SIZE, SIZE), bool)
+    ignored[:, :, : SIZE // 2] = True
+    data.made = replace(data.scene, ignored=ignored)
+    data._scene = data.made
+    found = examine_field(task, data, "cpu")
+    errors = []
+    for frame in data.scene.test:
+        with torch.no_grad():
+            shown = task.eval().view(frame).colour.clamp(0, 1).view(SIZE, SIZE, 3)
+        squared = (shown - task.truth(frame)).square()[:, SIZE // 2 :]
+        errors.append(-10 * np.log10(float(squared.mean()) / 2))
+    assert found.metrics["field/test/psnr"] == pytest.approx(np.mean(errors), abs=1e-3) and found.metrics[
+        "field/test/psnr"
+    ] != pytest.approx(plain, abs=1e-2)
+    assert any("masks leave out" in fact for fact in found.facts)
 
 
 def test_a_batch_has_the_model_s_rays_and_no_more() -> None:

@@ -141,7 +141,7 @@ def test_the_model_learns_which_frames_there_are() -> None:
     held, fitted = task.views.whole(5), task.views.whole(4)
     a = task.backbone.streams(held, z)
     b = task.backbone.streams(replace(held, times=fitted.times), z)
-    assert torch.equal(a.colours[..., 0, :], b.colours[..., 0, :])
+    assert torch.equal(a.colour[..., 0, :], b.colour[..., 0, :])
 
 
 def test_what_cannot_be_fitted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,9 +49,7 @@ class Sides(nn.Module):
 
 
 def model() -> Any:
-    field: Any = OwnField(balls)
-    field.latent = 0
-    return with_features(Marched(field, OccupancyGrid(8), samples=64), Sides)
+    return with_features(Marched(OwnField(balls), OccupancyGrid(8), samples=64), Sides)
 
 
 @pytest.fixture()
@@ -111,6 +110,41 @@ def test_extracting_leaves_the_thing_alone(data: Any) -> None:
     red = (left[..., 0] > 150) & (left[..., 2] < 100)
     blue = (left[..., 2] > 150) & (left[..., 0] < 100)
     assert not red.any() and blue.sum() > 20
+
+
+def test_of_things_that_there_are_two_of_nobody_rendered_the_scene_without_both(data: Any) -> None:
+    both = replace(data.scene, label_names=("ball", "ball"))
+    task = editing(model(), target="ball", threshold=1.0)
+    named = SimpleNamespace(scene=both, name="balls", without=data.without)
+    task.check_data(named)
+    found = task.examine(named, {}, "cpu")
+    assert set(found.metrics) == {"field/edit/threshold/ball"} and len(found.panels) == 1
+
+
+def test_a_thing_that_no_held_out_view_shows_spoils_no_mean(data: Any) -> None:
+    scene = data.scene
+    for frame in scene.test:
+        scene.labels[frame][scene.labels[frame] == 1] = 0
+    task = editing(model())
+    task.check_data(data)
+    found = task.examine(data, {}, "cpu").metrics
+    assert "field/edit/psnr_after/red_ball" not in found and np.isfinite(list(found.values())).all()
+
+
+def test_without_held_out_views_the_fitted_ones_are_shown(data: Any) -> None:
+    data.scene = replace(data.scene, test=())
+    data.without = lambda label: {}
+    task = editing(model(), target="red ball")
+    task.check_data(data)
+    found = task.examine(data, {}, "cpu")
+    assert len(found.panels) == 1 and set(found.metrics) == {"field/edit/threshold/red_ball"}
+
+
+def test_the_coarse_field_may_stay_as_it_is() -> None:
+    pair = with_features(Hierarchical(OwnField(balls), OwnField(balls)), Sides)
+    for coarse, edited in ((True, [True, True]), (False, [False, True])):
+        with editing(pair, coarse=coarse).taken_out(torch.tensor([1.0, 0.0]), 0.5):
+            assert [field.edit is not None for field in (pair.coarse, pair.fine)] == edited
 
 
 def test_an_edit_compares_what_is_rendered_or_what_is_raw() -> None:

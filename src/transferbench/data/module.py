@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import LightningDataModule
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -17,6 +16,7 @@ from transferbench.data.evaluation import CentreCrop
 from transferbench.data.image_set import Splits
 from transferbench.data.images import UnreadableImage
 from transferbench.data.loading import Batch, CentreSet, CropLoader, CropSet, OnError
+from transferbench.data.resuming import ResumingData
 from transferbench.data.samplers import EvaluationShare, TrainingShare
 from transferbench.data.unreadable import UnreadableLog
 from transferbench.distributed import is_main, outlive_sigterm, rank, world_size
@@ -27,7 +27,7 @@ SHOWN_SIDE = 256
 """The longer side of an image in a report is at most this, pixels."""
 
 
-class ImageData(LightningDataModule, ABC):
+class ImageData(ResumingData, ABC):
     """Training and test images of one data set; a subclass says how to ``read`` them.
 
     A batch is ``(crops, labels)``: a list of (B, 3, H, W) uint8 tensors, and (B,) int64. In validation the list holds
@@ -78,7 +78,6 @@ class ImageData(LightningDataModule, ABC):
         self.on_error = on_error
         self.seed = seed
         self._splits: Splits | None = None
-        self._batches_done = 0
         self._unreadable: UnreadableLog | None = None
 
     @abstractmethod
@@ -179,18 +178,8 @@ class ImageData(LightningDataModule, ABC):
         self.check_batch(world)
         sampler = TrainingShare(len(images), self.seed, rank(), world)
         loader = self._loader(self.training_set(), sampler=sampler, drop_last=True)
-        loader.skip, self._batches_done = self._batches_done, 0
+        loader.skip = self.behind()
         return loader
-
-    def state_dict(self) -> dict[str, int]:
-        """Return how many batches of this epoch the run was trained on: Lightning puts it into the checkpoint."""
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
-        whole = self.trainer is not None and done >= self.trainer.num_training_batches
-        return {"batches_done": 0 if whole else done}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let the next training loader go on behind the batches of ``state_dict``."""
-        self._batches_done = state_dict["batches_done"]
 
     def val_dataloader(self) -> CropLoader:
         """Return this rank's loader of the test images' centre crops."""

@@ -159,7 +159,7 @@ class ShardCaptions(CaptionData):
         self.check_batch(world_size())
         stream = self.training_set()
         loader = self._loader(stream, sampler=StreamShare(len(stream)), drop_last=True)
-        loader.skip, self._batches_done = self._batches_done, 0
+        loader.skip = self.behind()
         return loader
 
     def state_dict(self) -> dict[str, int]:

@@ -31,6 +31,10 @@ class OwnField(nn.Module):
     A module's parameters are fitted with it.
     """
 
+    latent = 0
+    """It has no activations that a branch could read; one that reads points alone can join it (``GridBranch``)."""
+    view_dependent = False
+
     def __init__(self, function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
         super().__init__()
         self.function = function
@@ -53,6 +57,8 @@ class Branch(nn.Module):
 
     def __init__(self, latent: int, channels: int, between: int = 0) -> None:
         super().__init__()
+        if latent < 1:
+            raise UserError("model.branch: this field has no activations for a branch to read; choose model=n3f")
         layers = (
             [nn.Linear(latent, between), nn.Linear(between, channels)] if between else [nn.Linear(latent, channels)]
         )
@@ -68,12 +74,16 @@ class Branch(nn.Module):
 class GridBranch(nn.Module):
     """Raw features from a grid of their own and a small network: smooth, and the same from every side.
 
+    It reads points in [0, 1]: a model that has them so is ``models.marched.Marched``.
+
     Args:
         latent: not read.
         channels: of the features.
         grid: features of a point (``models.hash_grid.HashGrid``), coarse enough to be smooth.
         width: of the hidden layer.
     """
+
+    unit_cube = True
 
     def __init__(self, latent: int, channels: int, grid: Callable[[], Any], width: int = 64) -> None:
         super().__init__()
@@ -120,10 +130,13 @@ class FeaturedField(nn.Module):
         self.field, self.branch = field, branch
         self.held, self.apart = False, False
 
-    def forward(self, points: Tensor, directions: Tensor, noise: float = 0.0) -> FieldValues:
-        """Return what is at ``points`` (..., 3), seen along unit ``directions`` (..., 3), raw features included."""
+    def forward(self, points: Tensor, *where: Any, **named: Any) -> Any:
+        """Return what the field says of ``points`` (..., 3) and all else that it is asked with, raw features included.
+
+        A field of several streams says it of each: densities (..., K), features (..., K, C).
+        """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
-            values: FieldValues = self.field(points, directions, noise)
+            values = self.field(points, *where, **named)
         latent = values.latent.detach() if self.apart and values.latent is not None else values.latent
         raw: Tensor = self.branch(points, latent)
         density = values.density if self.edit is None else erased(values.density, self.edit.gone(raw))
@@ -144,15 +157,30 @@ def with_features(base: Any, branch: Callable[..., nn.Module], view_dependent: b
     """Return a scene's model ``base``, each field of which has a branch of features of its own.
 
     Args:
-        base: a model whose ``featured`` names its fields (``Hierarchical``, ``Marched``).
-        branch: makes a branch, called with the width of the activations that it reads.
+        base: a model whose ``featured`` names its fields (``Hierarchical``, ``Marched``, ``NeuralDiff``).
+        branch: makes a branch, called with the width of the activations that it reads; one for each of the
+            ``streams`` that a field may have.
         view_dependent: read activations that know the viewing direction, as N3F was released; features then differ
             from side to side.
+
+    Raises:
+        UserError: the model has no such fields, or the branch is not for what they hand it.
     """
     if not getattr(base, "featured", ()):
         raise UserError(f"model.base: {type(base).__name__} has no fields that could get features; see model=nerf_fast")
     for name in base.featured:
         field = getattr(base, name)
         field.view_dependent = view_dependent
-        setattr(base, name, FeaturedField(field, branch(field.latent)))
+        made = branch(field.latent)
+        if (wanted := getattr(field, "streams", 1)) != (found := getattr(made, "streams", 1)):
+            wants = "a moving scene: choose model=neuraldiff_n3f" if wanted > 1 else "one that stands still: model=n3f"
+            raise UserError(
+                f"model.branch: found {type(made).__name__}, with features of {found} streams, on a field of {wants}"
+            )
+        if getattr(made, "unit_cube", False) and not getattr(base, "unit_cube", False):
+            raise UserError(
+                f"model.branch: a grid wants points in [0, 1], and {type(base).__name__} has them as they are; choose "
+                "model=n3f_nerf, or name a run of +experiment=nerf_fast as needs.base"
+            )
+        setattr(base, name, FeaturedField(field, made))
     return base

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from transferbench.errors import UserError
 from transferbench.models.fields import FieldValues
+from transferbench.models.placing import Placed
 from transferbench.nerf.bundle import Rays
 from transferbench.nerf.rendering import Rendered, composite, render
 from transferbench.nerf.sampling import refined, stratified
 
 
-class Hierarchical(nn.Module):
+class Hierarchical(Placed):
     """Render a coarse and a fine field.
 
     Args:
@@ -30,8 +31,6 @@ class Hierarchical(nn.Module):
         chunk: rays that are rendered at a time when no gradient is asked for.
     """
 
-    centre: Tensor
-    reach: Tensor
     featured: tuple[str, ...] = ("coarse", "fine")
     """Its fields, which a branch of features joins."""
     features_shape = True
@@ -55,8 +54,6 @@ class Hierarchical(nn.Module):
         self.coarse, self.fine = coarse, fine
         self.samples, self.more, self.inverse, self.noise = samples, more, inverse, noise
         self.last, self.epsilon, self.chunk = last, epsilon, chunk
-        self.register_buffer("centre", torch.zeros(3))
-        self.register_buffer("reach", torch.ones(()))
 
     @torch.no_grad()
     def place(self, low: Tensor, high: Tensor, unbounded: bool) -> None:
@@ -103,7 +100,12 @@ class Hierarchical(nn.Module):
     @torch.no_grad()
     def render(self, rays: Rays, background: Tensor | None) -> Rendered:
         """Render all of ``rays`` without gradients, ``chunk`` at a time."""
-        return rays.in_chunks(lambda some: self(some, background)[-1], self.chunk)  # type: ignore[no-any-return]
+
+        def shown(some: Rays) -> Rendered:
+            last: Rendered = self(some, background)[-1]
+            return last.without_weights()
+
+        return rays.in_chunks(shown, self.chunk)
 
     def after_step(self, step: int) -> None:
         """Nothing to do between steps."""

@@ -9,14 +9,18 @@ from torch import Tensor, nn
 
 from transferbench.models.fields import FieldValues
 from transferbench.models.occupancy import OccupancyGrid
+from transferbench.models.placing import Placed
 from transferbench.nerf.bundle import Rays
 from transferbench.nerf.marching import contract, inside, march, stretch
 from transferbench.nerf.packed import Packed, along_rays, weights
 from transferbench.nerf.rays import ray_box
-from transferbench.nerf.rendering import Rendered
+from transferbench.nerf.rendering import Rendered, in_chunks
+
+SAMPLES = 2**18
+"""Samples that the field is asked for together in a view: a ray may have thousands."""
 
 
-class Marched(nn.Module):
+class Marched(Placed):
     """Render a field along rays, at the samples that its occupancy grid lets through.
 
     The box of the scene is [-1, 1] for the field; an unbounded scene has the space around it contracted to [-2, 2].
@@ -32,10 +36,10 @@ class Marched(nn.Module):
         chunk: rays that are rendered at a time, when no gradient is asked for.
     """
 
-    centre: Tensor
-    reach: Tensor
     unbounded: Tensor
     per_ray: Tensor
+    unit_cube = True
+    """Its field is asked for points in [0, 1]."""
     featured = ("field",)
     """Its field, which a branch of features joins."""
     features_shape = True
@@ -54,8 +58,6 @@ class Marched(nn.Module):
         super().__init__()
         self.field, self.occupancy = field, occupancy
         self.samples, self.budget, self.every, self.opaque, self.chunk = samples, budget, every, opaque, chunk
-        self.register_buffer("centre", torch.zeros(3))
-        self.register_buffer("reach", torch.ones(()))
         self.register_buffer("unbounded", torch.zeros((), dtype=torch.bool))
         self.register_buffer("per_ray", torch.tensor(float(samples)))
 
@@ -129,15 +131,21 @@ class Marched(nn.Module):
     @torch.no_grad()
     def render(self, rays: Rays, background: Tensor) -> Rendered:
         """Render all of ``rays`` without gradients, ``chunk`` at a time."""
-        return rays.in_chunks(lambda some: self.seen(some, background), self.chunk)
+        return rays.in_chunks(lambda some: self.seen(some, background).without_weights(), self.chunk)
 
     def seen(self, rays: Rays, background: Tensor) -> Rendered:
         """Render ``rays``; colours are asked for only where something can still be seen."""
         packed, points, views = self.march(rays, jitter=False)
-        found, transmittance = weights(self.density(points, views), packed.far - packed.near, packed.counts)
+        density = in_chunks(self.density, (points, views), SAMPLES)
+        found, transmittance = weights(density, packed.far - packed.near, packed.counts)
         visible = (transmittance > self.opaque) & (found > 1e-5)
         few = packed._replace(ray=packed.ray[visible], near=packed.near[visible], far=packed.far[visible])
-        values: FieldValues = self.field(points[visible], views[visible])
+
+        def asked(points: Tensor, views: Tensor) -> FieldValues:
+            values: FieldValues = self.field(points, views)
+            return values._replace(latent=None)
+
+        values = in_chunks(asked, (points[visible], views[visible]), SAMPLES)
         return self._composited(rays, few, found[visible], values, background)
 
     def density(self, points: Tensor, views: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class Decomposed(NamedTuple):
         opacity: (R,) the sum of the weights.
         beta: (R,) the standard deviation of the colour.
         presence: (R, 3) how much of the ray each stream is: the soft masks of dynamic and actor.
+        features: (R, C) not yet of length 1, where the streams have a branch for them.
         densities: (R, S, 3) of the samples in training, for their sparsity; None in a rendered view.
         alone: (R, 3, 3) each stream's colour as if the others were not there, in a rendered view; None in training.
         still: (R, 3) the colour of the coarse field, which is a NeRF without time, in a rendered view.
@@ -46,6 +47,7 @@ class Decomposed(NamedTuple):
     opacity: Tensor
     beta: Tensor
     presence: Tensor
+    features: Tensor | None = None
     densities: Tensor | None = None
     alone: Tensor | None = None
     still: Tensor | None = None
@@ -83,9 +85,10 @@ class NeuralDiff(Hierarchical):
     """
 
     coarse: NeRF
-    fine: Streams
-    featured: tuple[str, ...] = ()
-    """Its streams take no branch of features."""
+    fine: Any
+    """``Streams``, or ``FeaturedField`` around them."""
+    featured: tuple[str, ...] = ("fine",)
+    """What a branch of features joins (``models.streams.StreamBranch``)."""
 
     def __init__(
         self,
@@ -184,8 +187,8 @@ class NeuralDiff(Hierarchical):
         values = self.streams(rays, z)
         if self.training and self.wall > 0:
             values = walled(values, self.wall)
-        mixed = mix(values.densities, deltas(z, self.lengths(rays), self.last), self.faithful)
-        colour, shares = mixed_values(mixed.weights, values.colours), presence(mixed.weights)
+        mixed = mix(values.density, deltas(z, self.lengths(rays), self.last), self.faithful)
+        colour, shares = mixed_values(mixed.weights, values.colour), presence(mixed.weights)
         opacity = shares.sum(-1)
         if background is not None:
             colour = colour + (1 - opacity).clamp_min(0)[:, None] * background
@@ -193,11 +196,18 @@ class NeuralDiff(Hierarchical):
             colour=colour,
             depth=(mixed.weights.sum(-1) * z).sum(-1),
             opacity=opacity,
-            beta=uncertainty(mixed.weights, values.betas),
+            beta=uncertainty(mixed.weights, values.beta),
             presence=shares,
-            densities=values.densities,
-            alone=separate_values(mixed.opacities, values.colours) if apart else None,
+            features=self.seen_features(mixed.weights, values),
+            densities=values.density,
+            alone=separate_values(mixed.opacities, values.colour) if apart else None,
         )
+
+    def seen_features(self, weights: Tensor, values: StreamValues) -> Tensor | None:
+        """Return the features (R, C) that rays see of all streams under the joint ``weights`` (R, S, 3)."""
+        if values.features is None:
+            return None
+        return mixed_values(weights if self.features_shape else weights.detach(), torch.tanh(values.features))
 
     def streams(self, rays: Rays, z: Tensor) -> StreamValues:
         """Return what the three streams say at the ray parameters ``z`` (R, S)."""
@@ -219,8 +229,8 @@ class NeuralDiff(Hierarchical):
 
 def walled(values: StreamValues, wall: float) -> StreamValues:
     """Return ``values`` of samples (R, S) whose static stream ends in an opaque sample of random colour."""
-    density, colour = with_backstop(values.densities[..., STATIC], values.colours[..., STATIC, :], wall=wall)
+    density, colour = with_backstop(values.density[..., STATIC], values.colour[..., STATIC, :], wall=wall)
     return values._replace(
-        densities=torch.cat([density[..., None], values.densities[..., STATIC + 1 :]], -1),
-        colours=torch.cat([colour[..., None, :], values.colours[..., STATIC + 1 :, :]], -2),
+        density=torch.cat([density[..., None], values.density[..., STATIC + 1 :]], -1),
+        colour=torch.cat([colour[..., None, :], values.colour[..., STATIC + 1 :, :]], -2),
     )

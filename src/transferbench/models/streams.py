@@ -18,14 +18,18 @@ class StreamValues(NamedTuple):
     """What the streams say of points (...): static, dynamic and actor in this order.
 
     Attributes:
-        densities: (..., 3) per unit of length.
-        colours: (..., 3, 3) in [0, 1], channels last.
-        betas: (..., 2) how uncertain the colours of dynamic and actor are; what stands still has no uncertainty.
+        density: (..., 3) per unit of length.
+        colour: (..., 3, 3) in [0, 1], channels last.
+        beta: (..., 2) how uncertain the colours of dynamic and actor are; what stands still has no uncertainty.
+        features: (..., 3, C) where there is a branch for them.
+        latent: (..., 3, L) activations that such a branch may read.
     """
 
-    densities: Tensor
-    colours: Tensor
-    betas: Tensor
+    density: Tensor
+    colour: Tensor
+    beta: Tensor
+    features: Tensor | None = None
+    latent: Tensor | None = None
 
 
 class TimeCode(nn.Module):
@@ -102,8 +106,10 @@ class StaticStream(NeRF):
     def values(self, hidden: Tensor, directions: Tensor, appearance: Tensor) -> FieldValues:
         """Return densities and colours of the trunk's last activations (..., width)."""
         encoded = frequencies(directions, self.direction_frequencies, pi=self.pi)
-        seen = F.relu(self.view(torch.cat([self.feature(hidden), encoded, appearance], -1)))
-        return FieldValues(self.dense(self.sigma(hidden)[..., 0].float()), self.rgb(seen).float().sigmoid())
+        feature = self.feature(hidden)
+        seen = F.relu(self.view(torch.cat([feature, encoded, appearance], -1)))
+        density, colour = self.dense(self.sigma(hidden)[..., 0].float()), self.rgb(seen).float().sigmoid()
+        return FieldValues(density, colour, latent=seen if self.view_dependent else feature)
 
 
 class MovingStream(nn.Module):
@@ -121,11 +127,14 @@ class MovingStream(nn.Module):
         self.trunk = nn.Sequential(*(part for size in widths for part in (nn.Linear(size, width), nn.ReLU())))
         self.sigma, self.rgb, self.beta = nn.Linear(width, 1), nn.Linear(width, 3), nn.Linear(width, 1)
 
-    def forward(self, described: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return densities (...), colours (..., 3) and betas (...) of ``described`` points (..., inputs)."""
+    def forward(self, described: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return what is at ``described`` points (..., inputs).
+
+        These are densities (...), colours (..., 3), betas (...) and the last hidden activations (..., width).
+        """
         hidden = self.trunk(described)
         density, beta = (F.softplus(head(hidden)[..., 0].float()) for head in (self.sigma, self.beta))
-        return density, self.rgb(hidden).float().sigmoid(), beta
+        return density, self.rgb(hidden).float().sigmoid(), beta, hidden
 
 
 class Streams(nn.Module):
@@ -138,6 +147,8 @@ class Streams(nn.Module):
         width: of these.
     """
 
+    streams = 3
+
     def __init__(self, static: StaticStream, code: int = 17, depth: int = 4, width: int = 128) -> None:
         super().__init__()
         if depth < 1 or width < 1:
@@ -147,6 +158,21 @@ class Streams(nn.Module):
         self.padding = max(static.width - encoded, 0)  # both inputs have one width, as the released code has it
         self.dynamic = MovingStream(static.width + code, depth, width)
         self.actor = MovingStream(encoded + code + self.padding, depth, width)
+        self.width = width
+
+    @property
+    def latent(self) -> int:
+        """Width of the activations that a branch of features reads: that of the widest stream."""
+        return max(self.static.latent, self.width)
+
+    @property
+    def view_dependent(self) -> bool:
+        """Whether a branch reads activations of the static stream that know direction and appearance."""
+        return self.static.view_dependent
+
+    @view_dependent.setter
+    def view_dependent(self, value: bool) -> None:
+        self.static.view_dependent = value
 
     def forward(
         self, points: Tensor, local: Tensor, directions: Tensor, code: Tensor, appearance: Tensor
@@ -160,8 +186,33 @@ class Streams(nn.Module):
         encoded = frequencies(local, self.frequencies, pi=self.static.pi)
         moves = self.dynamic(torch.cat([hidden, code.to(hidden.dtype)], -1))
         acts = self.actor(F.pad(torch.cat([encoded, code.to(encoded.dtype)], -1), (0, self.padding)))
+        latents = [one for one in (still.latent, moves[3], acts[3]) if one is not None]
         return StreamValues(
             torch.stack([still.density, moves[0], acts[0]], -1),
             torch.stack([still.colour, moves[1], acts[1]], -2),
             torch.stack([moves[2], acts[2]], -1),
+            latent=torch.stack([F.pad(one, (0, self.latent - one.shape[-1])) for one in latents], -2),
         )
+
+
+class StreamBranch(nn.Module):
+    """Raw features of each stream from its own last activations: one linear layer each, which share nothing.
+
+    N3F says of moving scenes only that it takes NeuralDiff's streams; so built, the three have 24,768 parameters at the
+    published width and 64 channels.
+
+    Args:
+        latent: width of the activations.
+        channels: of the features.
+    """
+
+    streams = 3
+
+    def __init__(self, latent: int, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(latent, channels) for _ in range(3))
+        self.channels = channels
+
+    def forward(self, points: Tensor, latent: Tensor) -> Tensor:
+        """Return raw features (..., 3, channels) of the streams' ``latent`` (..., 3, L)."""
+        return torch.stack([layer(latent[..., place, :]) for place, layer in enumerate(self.layers)], -2)

@@ -8,10 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from transferbench.nerf.packed import Packed, pack
+from transferbench.nerf.packed import Packed, concatenated, pack
 
 OUTSIDE = 64
 """Intervals between the cube and the far end of a ray in an unbounded scene, evenly spaced in inverse depth."""
+
+CANDIDATES = 2**22
+"""Intervals that are looked at together, empty ones included; of more, rays take turns."""
 
 
 def contract(points: Tensor) -> Tensor:
@@ -38,13 +41,20 @@ def inside(points: Tensor) -> Tensor:
     return points / 2 + 0.5
 
 
-def steps(start: Tensor, end: Tensor, step: float, jitter: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def most(start: Tensor, end: Tensor, step: float) -> int:
+    """Return how many intervals ``step`` long the longest of rays from ``start`` to ``end`` (R,) has; at least 1."""
+    return max(math.ceil(float((end - start).max()) / step), 1) if len(start) else 1
+
+
+def steps(
+    start: Tensor, end: Tensor, step: float, jitter: Tensor | None = None, count: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Return the ends (R, S + 1) of intervals ``step`` long from ``start`` to ``end`` (R,), and which exist (R, S).
 
     ``jitter`` (R,) in [0, 1) moves the intervals of a ray by that share of a step; the last interval of a ray is whole.
+    ``count`` says how many are looked at, those that the longest ray needs if it is None.
     """
-    length = (end - start).clamp(min=0)
-    count = max(math.ceil(float(length.max()) / step), 1) if len(length) else 1
+    count = most(start, end, step) if count is None else count
     offset = 0.0 if jitter is None else jitter[:, None] - 1.0
     numbers = torch.arange(count + 2 if jitter is not None else count + 1, device=start.device)
     edges = start[:, None] + (numbers + offset) * step
@@ -76,16 +86,31 @@ def march(
         jitter: (R,) in [0, 1), draws for training.
         far: (R,) where rays end in an unbounded scene; there intervals grow with the distance. None within a box.
     """
-    edges, valid = steps(start, end, step, jitter)
-    if far is not None:
-        begin = torch.maximum(start, end).clamp(min=step)  # a ray that misses the box begins at once
-        numbers = torch.linspace(0, 1, OUTSIDE + 1, device=start.device).repeat(len(start), 1)
-        if jitter is not None:
-            numbers[:, 1:-1] += (jitter[:, None] - 0.5) / OUTSIDE
-        outer = 1 / (1 / begin[:, None] * (1 - numbers) + numbers / torch.maximum(far, begin + step)[:, None])
-        edges = torch.cat([torch.minimum(edges, begin[:, None]), outer], 1)
-        gap = valid.new_zeros(len(valid), 1)
-        valid = torch.cat([valid, gap, valid.new_ones(len(valid), OUTSIDE)], 1)
-    middle = (edges[:, 1:] + edges[:, :-1]) / 2
-    points = origins[:, None] + middle[..., None] * directions[:, None]
-    return pack(valid & occupied(place(points)), edges)
+    count = most(start, end, step)
+    rows = max(CANDIDATES // (count + 1 + (0 if far is None else OUTSIDE + 1)), 1)
+    parts = []
+    for first in range(0, max(len(start), 1), rows):
+        some = slice(first, first + rows)
+        shift, outer = (None if one is None else one[some] for one in (jitter, far))
+        edges, valid = _candidates(start[some], end[some], step, shift, outer, count)
+        middle = (edges[:, 1:] + edges[:, :-1]) / 2
+        points = origins[some, None] + middle[..., None] * directions[some, None]
+        parts.append(pack(valid & occupied(place(points)), edges))
+    return concatenated(parts)
+
+
+def _candidates(
+    start: Tensor, end: Tensor, step: float, jitter: Tensor | None, far: Tensor | None, count: int
+) -> tuple[Tensor, Tensor]:
+    """Return the ends (R, S + 1) of intervals of rays, ``count`` or so in the box, and which of them exist (R, S)."""
+    edges, valid = steps(start, end, step, jitter, count)
+    if far is None:
+        return edges, valid
+    begin = torch.maximum(start, end).clamp(min=step)  # a ray that misses the box begins at once
+    numbers = torch.linspace(0, 1, OUTSIDE + 1, device=start.device).repeat(len(start), 1)
+    if jitter is not None:
+        numbers[:, 1:-1] += (jitter[:, None] - 0.5) / OUTSIDE
+    outer = 1 / (1 / begin[:, None] * (1 - numbers) + numbers / torch.maximum(far, begin + step)[:, None])
+    gap, there = valid.new_zeros(len(valid), 1), valid.new_ones(len(valid), OUTSIDE)
+    edges = torch.cat([torch.minimum(edges, begin[:, None]), outer], 1)
+    return edges, torch.cat([valid, gap, there], 1)

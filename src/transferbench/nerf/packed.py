@@ -6,6 +6,7 @@ sum, so nothing is padded and no extension of PyTorch is needed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -37,6 +38,18 @@ def pack(kept: Tensor, edges: Tensor) -> Packed:
     """Return the intervals ``edges`` (R, S + 1) of which ``kept`` (R, S) is true."""
     ray, place = kept.nonzero(as_tuple=True)
     return Packed(ray, edges[ray, place], edges[ray, place + 1], kept.sum(1))
+
+
+def concatenated(parts: Sequence[Packed]) -> Packed:
+    """Return the samples of all ``parts``, whose rays follow one another."""
+    if len(parts) == 1:
+        return parts[0]
+    rays, first = [], 0
+    for part in parts:
+        rays.append(part.ray + first)
+        first += len(part.counts)
+    near, far, counts = (torch.cat([getattr(part, name) for part in parts]) for name in ("near", "far", "counts"))
+    return Packed(torch.cat(rays), near, far, counts)
 
 
 def before(values: Tensor, counts: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ def camera_directions(u: Tensor, v: Tensor, intrinsics: Tensor, pixel_centre: fl
 def world_rays(poses: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     """Return world origins and directions (..., 3) of rays along the camera ``directions`` (..., 3) of ``poses``.
 
-    ``poses`` (..., 4, 4) are camera-to-world and broadcast against the directions, whose length is kept.
+    ``poses`` (..., 4, 4) are camera-to-world and broadcast against the directions, whose length is kept. No product of
+    matrices, which autocast would round to 8 bits: that is pixels away.
     """
     turned = (poses[..., :3, :3] * directions[..., None, :]).sum(-1)
     return poses[..., :3, 3].expand_as(turned), turned

@@ -27,7 +27,7 @@ class Rendered(NamedTuple):
         depth: (R,) the sum of weighted depths, in the units of the depths; not divided by the opacity.
         opacity: (R,) the sum of the weights, in [0, 1].
         disparity: (R,) one over the mean depth of what was hit, 0 where nothing was.
-        weights: (R, S) of the samples.
+        weights: (R, S) of the samples; (R, 0) in a whole view, of which nobody reads them.
         features: (R, F), None for a field without.
     """
 
@@ -37,6 +37,10 @@ class Rendered(NamedTuple):
     disparity: Tensor
     weights: Tensor
     features: Tensor | None
+
+    def without_weights(self) -> Rendered:
+        """Return the same with weights (R, 0): what is kept of the parts of a whole view."""
+        return self._replace(weights=self.weights.new_zeros(len(self.colour), 0))
 
 
 def deltas(z: Tensor, norm: Tensor, last: float = LAST) -> Tensor:

@@ -1,4 +1,4 @@
-"""The rays of a scene's pixels, looked up: directions through the lens stand once a camera, not once a frame."""
+"""The rays of a scene's pixels: worked out for pinholes, looked up where a lens bends them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from torch import Tensor, nn
 
 from transferbench.nerf.bundle import Rays
 from transferbench.nerf.lens import pixel_directions
-from transferbench.nerf.rays import to_ndc
+from transferbench.nerf.rays import camera_directions, to_ndc, world_rays
 
 
 class Views(nn.Module):
     """Cameras of N frames of height H and width W.
+
+    Nothing of them stands in a checkpoint. Where a lens bends, what it shows in each pixel is solved for once a camera,
+    and kept in 8 bytes a pixel beside the buffers, for those are sent to all devices at each step.
 
     Args:
         poses: (N, 4, 4) camera-to-world, OpenGL's axes.
@@ -31,12 +34,12 @@ class Views(nn.Module):
     """
 
     poses: Tensor
-    table: Tensor
+    intrinsics: Tensor
     camera: Tensor
     times: Tensor
     near: Tensor
     far: Tensor
-    focal: Tensor
+    bent: Tensor | None
 
     def __init__(
         self,
@@ -52,15 +55,13 @@ class Views(nn.Module):
         ndc: bool = False,
     ) -> None:
         super().__init__()
-        self.size, self.ndc = size, ndc
+        self.size, self.pixel_centre, self.ndc = size, pixel_centre, ndc
         kinds, camera = np.unique(np.concatenate([intrinsics, distortion], 1), axis=0, return_inverse=True)
-        rows, columns = np.meshgrid(*(np.arange(side) + pixel_centre for side in size), indexing="ij")
-        table = np.stack([pixel_directions(columns, rows, kind[:4], kind[4:], fisheye) for kind in kinds])
+        self.bent = self._solved(kinds, fisheye) if fisheye or np.any(distortion) else None
         self._keep("poses", poses)
-        self._keep("table", table)
+        self._keep("intrinsics", intrinsics)
         self._keep("near", np.broadcast_to(near, len(poses)))
         self._keep("far", np.broadcast_to(far, len(poses)))
-        self._keep("focal", np.asarray(intrinsics)[:, :2])
         numbers = np.zeros(len(poses)) if times is None else times
         for name, values in (("camera", camera.reshape(-1)), ("times", numbers)):
             self.register_buffer(name, torch.tensor(np.asarray(values, np.int64)), persistent=False)
@@ -68,12 +69,43 @@ class Views(nn.Module):
     def _keep(self, name: str, values: Any) -> None:
         self.register_buffer(name, torch.tensor(np.array(values), dtype=torch.float32), persistent=False)
 
+    def _solved(self, kinds: Any, fisheye: bool) -> Tensor:
+        """Return x and y (C, H, W, 2) of the directions that the pixels of the cameras ``kinds`` (C, 10) show."""
+        found = torch.empty(len(kinds), *self.size, 2)
+        rows, columns = np.meshgrid(*(np.arange(side) + self.pixel_centre for side in self.size), indexing="ij")
+        for own, kind in zip(found, kinds):  # one after the other: solving takes twenty times the memory of the result
+            own.copy_(torch.from_numpy(pixel_directions(columns, rows, kind[:4], kind[4:], fisheye)[..., :2]))
+        return found
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Move or convert what is no buffer along with what is."""
+        if self.bent is not None:
+            self.bent = fn(self.bent)
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+    @property
+    def focal(self) -> Tensor:
+        """Focal lengths fx and fy (N, 2) in pixels."""
+        return self.intrinsics[:, :2]
+
+    @property
+    def table(self) -> Tensor:
+        """Directions (C, H, W, 3) of all pixels of the cameras that differ; ``camera`` (N,) tells which is whose."""
+        first = [int((self.camera == kind).nonzero()[0]) for kind in range(int(self.camera.max()) + 1)]
+        return torch.stack([self.whole(frame).local.view(*self.size, 3) for frame in first])
+
+    def local(self, frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Return the directions (..., 3) of pixels (...), which broadcast, in the camera's axes, with z = -1."""
+        if self.bent is None:
+            return camera_directions(columns, rows, self.intrinsics[frames], self.pixel_centre)
+        x, y = self.bent[self.camera[frames], rows, columns].unbind(-1)
+        return torch.stack([x, y, -torch.ones_like(x)], -1)
+
     def rays(self, frames: Tensor, rows: Tensor, columns: Tensor) -> Rays:
         """Return the rays of pixels (R,)."""
-        local = self.table[self.camera[frames], rows, columns]
-        poses = self.poses[frames]
-        directions = (poses[:, :3, :3] @ local[..., None])[..., 0]
-        origins, views = poses[:, :3, 3], directions / directions.norm(dim=1, keepdim=True)
+        local = self.local(frames, rows, columns)
+        origins, directions = world_rays(self.poses[frames], local)
+        views = directions / directions.norm(dim=1, keepdim=True)
         near, far = self.near[frames], self.far[frames]
         if self.ndc:
             focal = self.focal[frames]

@@ -38,6 +38,7 @@ def write_report(facts: RunFacts, folder: Path) -> Path:
         write_bytes(figures / f"scene_{number}.png", png(scene.sheet(panel)))
     if facts.hidden_words:
         write_bytes(figures / "attention.png", png(captions.gaze_figure(facts.hidden_words)))
+    cameras = figures / "cameras.png"  # drawn before the fit
     drawn = {name: inline_svg(figure, name, _described(name)) for name, figure in charts.items()}
     said = scene.said(facts.metrics) or headline(facts)
     lead = [element("p", escaped(said), class_="lead"), sections.tiles(facts)]
@@ -45,7 +46,7 @@ def write_report(facts: RunFacts, folder: Path) -> Path:
         sections.accuracy(facts, {name: svg for name, svg in drawn.items() if name.startswith("accuracy_")}),
         captions.scores(facts.metrics, facts.notes),
         scene.scores(facts.metrics, facts.notes),
-        scene.panels(facts.panels),
+        scene.panels(facts.panels, cameras.read_bytes() if cameras.exists() else b""),
         captions.hidden_words(facts.hidden_words),
         captions.written(facts.written),
         sections.few_shot(drawn.get("fewshot", "")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,11 @@ from transferbench.report.wording import duration, percent
 
 SIDE = 150
 """Shorter side of a shown picture is at least this, pixels."""
+CAMERAS = (
+    "The cameras before anything was fitted. A pyramid goes from the camera to its image, whose top edge has a roof; "
+    "lines end nearest to the place that all look at."
+)
+"""What the picture of the cameras shows."""
 SPLITS = {"test": "held-out views", "val": "watched views", "train": "fitted views"}
 FORMS = (
     ("field/teacher/map", "2-D teacher, as it is"),
@@ -68,11 +74,11 @@ def scores(metrics: Mapping[str, float], notes: Sequence[str]) -> str:
     return section("What it finds", table(["", "mAP"], rows, class_="numbers"), note=" ".join(notes))
 
 
-def panels(shown: Sequence[Panel]) -> str:
-    """Return rows of captioned pictures."""
-    if not shown:
+def panels(shown: Sequence[Panel], cameras: bytes = b"") -> str:
+    """Return the picture of the ``cameras``, a PNG file's content, and below it rows of captioned pictures."""
+    if not shown and not cameras:
         return ""
-    rows = []
+    rows = [camera_picture(cameras)] if cameras else []
     for one in shown:
         figures = [
             element(
@@ -85,6 +91,13 @@ def panels(shown: Sequence[Panel]) -> str:
         note = element("p", escaped(one.note), class_="note") if one.note else ""
         rows.append(element("h3", escaped(one.title)) + element("div", *figures, class_="near gaze") + note)
     return section("The scene", *rows)
+
+
+def camera_picture(content: bytes) -> str:
+    """Return the picture of the cameras, as wide as the page, from the ``content`` of a PNG file."""
+    data = base64.b64encode(content).decode("ascii")
+    image = f'<img src="data:image/png;base64,{data}" alt="{escaped(CAMERAS)}" style="width:100%;border-radius:4px">'
+    return element("figure", image, element("figcaption", escaped(CAMERAS)))
 
 
 def sheet(panel: Panel) -> Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,9 @@ from transferbench.nerf.bundle import Rays
 from transferbench.nerf.editing import unit
 from transferbench.nerf.rendering import Rendered
 from transferbench.tasks.field import FieldFitting
+from transferbench.tasks.scene_words import Asked, asked_of, refuse_reduction
 from transferbench.tasks.viewing import on
+from transferbench.text.prompts import read_prompts
 
 
 class FeatureDistillation(FieldFitting):
@@ -32,6 +34,8 @@ class FeatureDistillation(FieldFitting):
             0 for joint training from the start.
         stop_gradient: keep the features from changing the field: where things are, and what the branch reads of it.
         fit_all: fit the PCA to all views, as N3F does; else to those for training.
+        ask: words that a teacher by words is asked for, beside the names of the scene's things.
+        prompts: what words are put into: the name of a list, or a file (``text.prompts.read_prompts``).
         **options: those of ``FieldFitting``.
     """
 
@@ -46,6 +50,8 @@ class FeatureDistillation(FieldFitting):
         thaw_after: int | None = None,
         stop_gradient: bool = False,
         fit_all: bool = True,
+        ask: Sequence[str] = (),
+        prompts: str = "photo",
         **options: Any,
     ) -> None:
         super().__init__(backbone, head, **options)
@@ -53,6 +59,8 @@ class FeatureDistillation(FieldFitting):
             raise UserError(f"task.feature_weight={feature_weight}: expected more than 0")
         self.teacher, self.dimensions, self.feature_weight = teacher, dimensions, feature_weight
         self.thaw_after, self.fit_all = thaw_after, fit_all
+        self.ask, self.prompts = tuple(ask), read_prompts(prompts)
+        self.asked: Asked | None = None
         fields = [getattr(backbone, name) for name in getattr(backbone, "featured", ())]
         if not fields or not all(hasattr(field, "branch") for field in fields):
             raise UserError("this model has no branch of features; choose model=n3f or model=n3f_nerf")
@@ -63,10 +71,11 @@ class FeatureDistillation(FieldFitting):
 
     def hold(self, held: bool) -> None:
         """Fit the branch alone, or everything."""
+        self.backbone.requires_grad_(not held)
         for name in self.backbone.featured:
             field: Any = getattr(self.backbone, name)
             field.held = held
-            field.field.requires_grad_(not held)
+            field.branch.requires_grad_(True)
 
     @property
     def held(self) -> bool:
@@ -84,13 +93,32 @@ class FeatureDistillation(FieldFitting):
                 raise UserError(f"the teacher has {channels} features, the branch {own}; set scale.features={channels}")
 
     def taught(self, scene: Any) -> TeacherMaps:
-        """Return the teacher's maps of all views, on the scene's own background."""
-        images = (on(self.images, self.own_background) * 255).round().byte().numpy()
+        """Return the teacher's maps of all views, on the scene's own background, and keep what words are to it.
+
+        Raises:
+            UserError: words are asked for that it does not know, or its features would be reduced, which words are not.
+        """
+        teacher, dimensions = self.teacher(), self.dimensions
+        self.asked = asked_of(teacher, scene.label_names, self.ask, self.prompts)
+        if self.asked is not None:
+            refuse_reduction(dimensions, self.asked.width)
+            dimensions = None
+        images = np.stack([(on(one, self.own_background) * 255).round().byte().numpy() for one in self.images])
         rows = None if self.fit_all else scene.train
-        return teacher_maps(images, self.teacher(), self.dimensions, rows=rows)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return teacher_maps(images, teacher, dimensions, rows=rows, device=device)
 
     def on_train_start(self) -> None:
-        """Hold the field, or let it go, as the step says."""
+        """Hold the field, or let it go, as the step says.
+
+        Raises:
+            UserError: it would be let go on several devices, which agreed on what is fitted when they began.
+        """
+        if self.thaw_after and self.trainer.world_size > 1:
+            raise UserError(
+                f"task.thaw_after={self.thaw_after}: several devices cannot begin to fit a field midway; set "
+                "trainer.devices=1, or task.thaw_after=0 or null"
+            )
         self.hold(self.held)
 
     def training_step(self, batch: Any, index: int) -> Tensor:
@@ -139,10 +167,12 @@ class FeatureDistillation(FieldFitting):
             super().refuse_collapse(colour, truth)
 
     def examine(self, data: Any, sets: Mapping[str, Any], device: str) -> Any:
-        """Judge the test views, then look for every object in them by one click."""
+        """Judge the test views, then look for every object in them by one click, and by its name where words tell."""
         from transferbench.tasks.scene_retrieval import examine_retrieval
+        from transferbench.tasks.scene_words import examine_words
 
-        return super().examine(data, sets, device) | examine_retrieval(self, data, device)
+        found = super().examine(data, sets, device) | examine_retrieval(self, data, device)
+        return found if self.asked is None else found | examine_words(self, data, device)
 
     def student_map(self, frame: int) -> tuple[np.ndarray[Any, Any], Rendered]:
         """Return the unit features (H, W, C) of a view, and all that was rendered."""

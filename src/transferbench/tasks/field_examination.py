@@ -34,9 +34,10 @@ def examine_field(task: Any, data: Any, device: str) -> Examined:
         for frame in frames:
             start = time.perf_counter()
             view = task.view(frame)
+            view.colour.cpu()  # a GPU is done only then
             seconds.append(time.perf_counter() - start)
             truth = task.truth(frame)
-            colour = view.colour.clamp(0, 1).view_as(truth)
+            colour = fitted_to(scene, frame, view.colour.clamp(0, 1).view_as(truth), truth)
             found["psnr"].append(psnr(colour, truth))
             found["ssim"].append(ssim(colour, truth))
             if (distance := lpips_or_none(colour, truth)) is not None:
@@ -49,7 +50,17 @@ def examine_field(task: Any, data: Any, device: str) -> Examined:
         f"{len(frames)} {'held-out' if which != 'train' else 'fitted (none is held out)'} views of "
         f"{scene.width} x {scene.height} pixels; {len(scene.train)} fitted to."
     ]
+    if scene.ignored is not None:
+        facts.append("Pixels that masks leave out count as rendered without an error.")
     return Examined(metrics, facts, panels=panels)
+
+
+def fitted_to(scene: Any, frame: int, colour: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return ``colour`` (H, W, 3) with the pixels of the ``truth`` where masks leave them out of fitting."""
+    if scene.ignored is None:
+        return colour
+    left_out = torch.from_numpy(scene.ignored[frame]).to(colour.device)
+    return torch.where(left_out[..., None], truth, colour)
 
 
 def panel(scene: Any, frame: int, truth: NDArray[np.uint8], view: Rendered) -> dict[str, Any]:

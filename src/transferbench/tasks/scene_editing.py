@@ -39,7 +39,8 @@ class SceneEditing(Viewing):
         target: name of the thing; None for every thing that there is one of.
         threshold: distance of unit features in [0, 2]; None for the valley of the histogram of the fitted views.
         mode: remove or extract.
-        pixel_centre: where in a pixel its ray goes through.
+        coarse: edit the coarse field of two as well, which says where the fine one is looked at; N3F does not.
+        pixel_centre: where in a pixel its ray goes through, as the field was fitted.
         ndc: normalised device coordinates for forward-facing scenes, as the field was fitted in.
     """
 
@@ -52,6 +53,7 @@ class SceneEditing(Viewing):
         target: str | None = None,
         threshold: float | None = None,
         mode: Literal["remove", "extract"] = "remove",
+        coarse: bool = True,
         pixel_centre: float = 0.5,
         ndc: bool = False,
     ) -> None:
@@ -62,7 +64,7 @@ class SceneEditing(Viewing):
         if not any(hasattr(getattr(backbone, name), "edit") for name in getattr(backbone, "featured", ())):
             raise UserError("this model has no features to edit by; name a run of +experiment=n3f as needs.model")
         self.backbone, self.head, self.edit = backbone, head, edit
-        self.target, self.threshold, self.mode = target, threshold, mode
+        self.target, self.threshold, self.mode, self.coarse = target, threshold, mode, coarse
         self.pixel_centre, self.ndc = pixel_centre, ndc
 
     def check_data(self, data: Any) -> None:
@@ -109,12 +111,14 @@ class SceneEditing(Viewing):
         scene, name = data.scene, click.name.replace(" ", "_")
         query = self.query(click)
         threshold = self.threshold if self.threshold is not None else self.valley(scene, query)
-        truths = data.without(click.labels[0]) if hasattr(data, "without") and self.mode == "remove" else {}
+        alone = len(click.labels) == 1 and self.mode == "remove"  # what is rendered is the scene without one thing
+        truths = data.without(click.labels[0]) if hasattr(data, "without") and alone else {}
         shown = self.shown(scene, click)
         found: dict[str, Any] = {f"threshold/{name}": threshold, "before": [], "after": [], "panels": []}
-        for frame in scene.test:
+        for frame in frames_of(scene):
             region = np.isin(scene.labels[frame], click.labels)
-            if frame != shown and (frame not in truths or region.sum() < SMALLEST):
+            compared = frame in truths and region.sum() >= SMALLEST
+            if frame != shown and not compared:
                 continue
             whole = self.rendered(frame)
             with self.taken_out(query, threshold):
@@ -123,6 +127,7 @@ class SceneEditing(Viewing):
             if frame in truths:
                 truth = self.read(truths[frame])
                 pictures.append(("truth", picture(truth)))
+            if compared:
                 inside = torch.from_numpy(region)
                 found["before"].append(float((whole - truth)[inside].square().mean()))
                 found["after"].append(float((rest - truth)[inside].square().mean()))
@@ -152,9 +157,9 @@ class SceneEditing(Viewing):
         return valley_threshold(torch.cat(apart)).threshold
 
     def shown(self, scene: Any, click: Click) -> int:
-        """Return the test view that shows most of the thing."""
-        sizes = [int(np.isin(scene.labels[frame], click.labels).sum()) for frame in scene.test]
-        place: int = scene.test[int(np.argmax(sizes))]
+        """Return the view that shows most of the thing."""
+        sizes = [int(np.isin(scene.labels[frame], click.labels).sum()) for frame in frames_of(scene)]
+        place: int = frames_of(scene)[int(np.argmax(sizes))]
         return place
 
     def rendered(self, frame: int) -> Tensor:
@@ -169,7 +174,8 @@ class SceneEditing(Viewing):
     @contextmanager
     def taken_out(self, query: Tensor, threshold: float) -> Iterator[None]:
         """Render without the thing meanwhile."""
-        fields = [getattr(self.backbone, name) for name in self.backbone.featured]
+        names = self.backbone.featured if self.coarse else self.backbone.featured[-1:]
+        fields = [getattr(self.backbone, name) for name in names]
         try:
             for field in fields:
                 field.edit = self.edit(query, threshold=threshold, mode=self.mode)
@@ -177,6 +183,12 @@ class SceneEditing(Viewing):
         finally:
             for field in fields:
                 field.edit = None
+
+
+def frames_of(scene: Any) -> tuple[int, ...]:
+    """Return the held-out views, or all that there are."""
+    found: tuple[int, ...] = scene.test or scene.val or scene.train
+    return found
 
 
 def decibels(errors: list[float]) -> float:

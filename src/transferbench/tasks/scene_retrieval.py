@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,13 @@ RADIUS, SIGMA_SPACE, SIGMA_COLOUR = 2, 1.0, 0.1
 Labels = NDArray[np.uint8]
 
 
+class Kind(NamedTuple):
+    """All things of one name, and their labels."""
+
+    name: str
+    labels: tuple[int, ...]
+
+
 class Click(NamedTuple):
     """Where somebody clicks on a thing: the ``frame``, the patch's top left pixel and its side."""
 
@@ -41,21 +49,28 @@ class Click(NamedTuple):
     side: int
 
 
+def kinds_of(scene: Any) -> list[Kind]:
+    """Return the kinds of things that masks name; none without masks."""
+    if scene.labels is None:
+        return []
+    kinds: dict[str, list[int]] = {}
+    for label, name in enumerate(scene.label_names, start=1):
+        kinds.setdefault(name, []).append(label)
+    return [Kind(name, tuple(labels)) for name, labels in kinds.items()]
+
+
 def clicks(scene: Any) -> list[Click]:
     """Return a click on every kind of thing: where it is thickest in the training view that shows most of it.
 
     Things of one name are one kind; a click hits one of them, and all have to be found.
     """
-    kinds: dict[str, list[int]] = {}
-    for label, name in enumerate(scene.label_names, start=1):
-        kinds.setdefault(name, []).append(label)
     frames = [f for f in scene.train if scene.labelled is None or scene.labelled[f]]
     found = []
-    for name, labels in kinds.items():
+    for name, labels in kinds_of(scene):
         sizes = [(int((scene.labels[f] == label).sum()), f, label) for f in frames for label in labels]
         size, frame, label = max(sizes, default=(0, 0, 0))
         if size >= SMALLEST:
-            found.append(_thickest(name, tuple(labels), frame, scene.labels[frame] == label))
+            found.append(_thickest(name, labels, frame, scene.labels[frame] == label))
     return found
 
 
@@ -79,31 +94,67 @@ def examine_retrieval(task: Any, data: Any, device: str) -> Examined:
     scene = data.scene
     if scene.labels is None:
         return Examined(facts=["No masks: nothing was looked for."])
-    frames = [f for f in (scene.test or scene.val) if scene.labelled is None or scene.labelled[f]]
-    asked = clicks(scene)
+    frames, asked = judged(scene), clicks(scene)
+    views = {click.name: [f for f in frames if f != click.frame and shows(scene, f, click)] for click in asked}
+    first = {name: seen[0] for name, seen in [one for one in views.items() if one[1]][:SHOWN]}
+    found: dict[str, dict[str, list[float | None]]] = {name: {form: [] for form in FORMS} for name in views}
+    panels: dict[str, dict[str, Any]] = {}
     with frozen(task, device), torch.inference_mode():
-        maps = {frame: forms_of(task, frame) for frame in {*frames, *(click.frame for click in asked)}}
-    scores: dict[str, list[float | None]] = {form: [] for form in FORMS}
-    metrics: dict[str, float] = {}
-    panels: list[dict[str, Any]] = []
-    for click in asked:
-        views = [f for f in frames if f != click.frame and truth_of(scene, f, click).sum() >= SMALLEST]
-        for form in FORMS:
-            query = query_of(maps[click.frame][form], click.row, click.column, click.side)
-            found = [precision(scene, f, click, distance(maps[f][form], query)) for f in views]
-            scores[form].append(mean_average_precision(found))
-            if scores[form][-1] is not None:
-                metrics[f"field/{form}/ap/{click.name.replace(' ', '_')}"] = float(scores[form][-1] or 0)
-        if len(panels) < SHOWN and views:
-            panels.append(shown(task, scene, click, views[0], maps))
-    for form in FORMS:
-        if (value := mean_average_precision(scores[form])) is not None:
-            metrics[f"field/{form}/map"] = value
+        queries = queries_of(task, asked)
+        for frame in frames:
+            maps = forms_of(task, frame)
+            for click, query in zip(asked, queries):
+                if frame not in views[click.name]:
+                    continue
+                for form in FORMS:
+                    one = precision(scene, frame, click, distance(maps[form], query[form]))
+                    found[click.name][form].append(one)
+                if first.get(click.name) == frame:
+                    panels[click.name] = shown(task, scene, click, frame, maps, query)
     facts = [
         f"{len(asked)} kinds of things, each clicked once in a fitted view ({PATCH} x {PATCH} pixels at most) and "
         f"looked for in {len(frames)} held-out views; average precision over pixels that show something."
     ]
-    return Examined(metrics, facts, panels=panels)
+    return Examined(averaged(found), facts, panels=[panels[name] for name in first])
+
+
+def judged(scene: Any) -> list[int]:
+    """Return the held-out views of which somebody says what they show."""
+    return [f for f in (scene.test or scene.val) if scene.labelled is None or scene.labelled[f]]
+
+
+def shows(scene: Any, frame: int, thing: Kind | Click) -> bool:
+    """Tell whether a view shows enough of a kind of thing that it is to be found there."""
+    return bool(truth_of(scene, frame, thing).sum() >= SMALLEST)
+
+
+def averaged(found: Mapping[str, Mapping[str, list[float | None]]], asked: str = "") -> dict[str, float]:
+    """Return means over views and over kinds of average precisions, ``found`` by name of the kind and by form.
+
+    Their keys are ``field/<form>/ap<asked>/<name>`` and ``field/<form>/map<asked>``; without a view there is none.
+    """
+    metrics: dict[str, float] = {}
+    means: dict[str, list[float | None]] = {form: [] for form in FORMS}
+    for name, forms in found.items():
+        for form, precisions in forms.items():
+            means[form].append(mean_average_precision(precisions))
+            if (mean := means[form][-1]) is not None:
+                metrics[f"field/{form}/ap{asked}/{name.replace(' ', '_')}"] = mean
+    for form, values in means.items():
+        if (mean := mean_average_precision(values)) is not None:
+            metrics[f"field/{form}/map{asked}"] = mean
+    return metrics
+
+
+def queries_of(task: Any, asked: list[Click]) -> list[dict[str, Tensor]]:
+    """Return, for each click, the unit feature (C,) of what was clicked on in each of the ``FORMS``."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for frame in sorted({click.frame for click in asked}):
+        maps = forms_of(task, frame)
+        for place, click in enumerate(asked):
+            if click.frame == frame:
+                found[place] = {form: query_of(maps[form], click.row, click.column, click.side) for form in FORMS}
+    return [found[place] for place in range(len(asked))]
 
 
 def forms_of(task: Any, frame: int) -> dict[str, Tensor]:
@@ -121,37 +172,39 @@ def forms_of(task: Any, frame: int) -> dict[str, Tensor]:
     return {**{form: one.permute(1, 2, 0) for form, one in found.items()}, "student": torch.from_numpy(student)}
 
 
-def truth_of(scene: Any, frame: int, click: Click) -> NDArray[np.bool_]:
-    """Return where a view shows things of the clicked kind (H, W)."""
-    return np.isin(scene.labels[frame], click.labels)
+def truth_of(scene: Any, frame: int, thing: Kind | Click) -> NDArray[np.bool_]:
+    """Return where a view shows things of a kind (H, W)."""
+    return np.isin(scene.labels[frame], thing.labels)
 
 
-def precision(scene: Any, frame: int, click: Click, distances: Tensor) -> float | None:
+def precision(scene: Any, frame: int, thing: Kind | Click, distances: Tensor) -> float | None:
     """Return the average precision of nearness as a score of the pixels that show something."""
     visible = scene.images[frame][..., 3] > 0 if scene.images.shape[-1] == 4 else np.ones(distances.shape, bool)
-    return average_precision(-distances.numpy()[visible], truth_of(scene, frame, click)[visible])
+    return average_precision(-distances.numpy()[visible], truth_of(scene, frame, thing)[visible])
 
 
-def shown(task: Any, scene: Any, click: Click, frame: int, maps: dict[int, dict[str, Tensor]]) -> dict[str, Any]:
+def shown(
+    task: Any, scene: Any, click: Click, frame: int, maps: Mapping[str, Tensor], query: Mapping[str, Tensor]
+) -> dict[str, Any]:
     """Return a row of pictures: the click, a view, its features, and where each form of them finds the thing."""
     clicked = picture(task.truth(click.frame)).copy()
     bottom, right = click.row + click.side, click.column + click.side
     clicked[click.row : bottom, click.column : right] = (255, 0, 200)
     pictures = [(f"click on {click.name}", clicked), ("view", picture(task.truth(frame)))]
     for form, name in (("teacher", "teacher"), ("teacher_bilateral", "teacher, bilateral"), ("student", "student")):
-        query = query_of(maps[click.frame][form], click.row, click.column, click.side)
-        near = 1 - distance(maps[frame][form], query).numpy() / 2
-        pictures.append((f"{name} finds", shaded(_stretched(near))))
+        near = 1 - distance(maps[form], query[form]).numpy() / 2
+        pictures.append((f"{name} finds", shaded(stretched(near))))
     for form in ("teacher", "student"):
-        pictures.append((f"features of the {form}", coloured(maps[frame][form].numpy())))
+        pictures.append((f"features of the {form}", coloured(maps[form].numpy())))
     pictures.append(("truth", shaded(truth_of(scene, frame, click).astype(float))))
     return {"title": f"Looking for {click.name}", "pictures": pictures}
 
 
-def _stretched(values: NDArray[Any]) -> NDArray[Any]:
+def stretched(values: NDArray[Any]) -> NDArray[Any]:
+    """Return ``values`` spread over [0, 1] for a picture, but for the lowest 2 % and the highest 0.5 %."""
     low, high = np.quantile(values, [0.02, 0.995])
-    stretched: NDArray[Any] = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
-    return stretched
+    spread: NDArray[Any] = np.clip((values - low) / max(high - low, 1e-6), 0, 1)
+    return spread
 
 
 def coloured(features: NDArray[Any]) -> NDArray[np.uint8]:

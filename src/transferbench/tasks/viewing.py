@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from transferbench.errors import UserError
-from transferbench.nerf.placement import Placement, placed
+from transferbench.nerf.placement import Placement, placed, signature
 from transferbench.nerf.rendering import Rendered
 from transferbench.nerf.views import Views
 
 NEAR, FAR = 0.02, 1000.0
 """Where rays of a scene begin and end that says nothing of it, in halves of its box."""
+FARTHEST = 1e4
+"""How far from the origin cameras may stand, in halves of the box: single precision has 7 digits."""
 
 
 class Viewing:
@@ -40,7 +42,8 @@ class Viewing:
         """Take over the cameras of a scene, and tell the model where the scene is.
 
         Raises:
-            UserError: the data are no scene, or they do not say how far things are and the model has to know.
+            UserError: the data are no scene, or they do not say how far things are and the model has to know; the model
+                was fitted to another scene.
         """
         if not hasattr(data, "scene"):
             raise UserError(
@@ -54,8 +57,19 @@ class Viewing:
                 f"{scene.name} does not say how near and far things are, and samples evenly spaced in depth would miss "
                 "them; type model.inverse=true, or take experiment=nerf_fast"
             )
+        inverse = getattr(self.backbone, "inverse", False)
+        if inverse and (ndc or (scene.near is not None and np.min(scene.near) <= 0)):
+            raise UserError(
+                f"{scene.name}: its rays begin at 0, where samples evenly spaced in inverse depth have no place; type "
+                "model.inverse=false"
+            )
         place = placed(scene.poses, scene.near, scene.far, scene.box if transparent else None)
         half = float(np.max(place.high - place.low)) / 2
+        if (away := float(np.abs(scene.poses[:, :3, 3]).max())) > FARTHEST * half:
+            raise UserError(
+                f"{scene.name}: its cameras stand {away:.3g} from the origin, and the scene is {2 * half:.3g} wide: "
+                "single precision cannot tell such places apart; subtract their mean from all poses"
+            )
         self.views = Views(
             scene.poses,
             scene.intrinsics,
@@ -73,6 +87,8 @@ class Viewing:
         if ndc:  # projected rays lie in a cube of their own
             place = Placement(np.full(3, -1.0), np.full(3, 1.0), False)
         low, high = (torch.tensor(corner, dtype=torch.float32) for corner in (place.low, place.high))
+        cameras = torch.as_tensor(signature(scene.poses, self.pixel_centre, ndc), dtype=torch.float32)
+        self.backbone.recognise(cameras, scene.name)
         self.backbone.place(low, high, place.unbounded)
 
     def view(self, frame: int) -> Rendered:

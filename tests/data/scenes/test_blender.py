@@ -185,3 +185,14 @@ def test_a_frame_that_is_there_twice(capture: Any) -> None:
     rewrite(capture.root / "transforms_test.json", frames=frames[1:])
     with pytest.raises(UserError, match=r"train/r_1.png is a frame twice; take one of the two out"):
         read_blender(capture.root)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_lenses_of_two_kinds(capture: Any, part: str) -> None:
+    capture.blender(camera_model="OPENCV_FISHEYE", k1=0.01)
+    assert read_blender(capture.root).fisheye
+    file = capture.root / f"transforms_{part}.json"
+    frames = json.loads(file.read_text())["frames"]
+    rewrite(file, frames=[*frames[:-1], frames[-1] | {"camera_model": "OPENCV"}])
+    with pytest.raises(UserError, match="some frames have a fisheye and others have not; read them as two scenes"):
+        read_blender(capture.root)

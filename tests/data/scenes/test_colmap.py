@@ -195,7 +195,7 @@ def test_cameras_of_several_kinds(capture: Any) -> None:
     (folder / "cameras.txt").write_text("3 PINHOLE 24 18 20 20 12 9\n4 RADIAL_FISHEYE 24 18 20 12 9 0 0\n")
     text = (folder / "images.txt").read_text().replace("3 view_2.png", "4 view_2.png")
     (folder / "images.txt").write_text(text)
-    with pytest.raises(UserError, match="some images have a fisheye and others have not"):
+    with pytest.raises(UserError, match="some frames have a fisheye and others have not; read them as two scenes"):
         read_colmap(capture.root)
     (folder / "cameras.txt").write_text("3 PINHOLE 24 18 20 20 12 9\n4 SIMPLE_RADIAL 24 18 22 12 9 0.05\n")
     scene = read_colmap(capture.root)

@@ -44,6 +44,23 @@ def test_every_format_is_found(
     np.testing.assert_array_equal(read_scene(str(capture.root), kind, 2.0).images, small.images)
 
 
+@pytest.mark.parametrize(("kind", "write"), WRITERS)
+def test_a_scene_of_opaque_images_has_no_background(capture: Any, kind: str, write: Callable[[Any], Any]) -> None:
+    write(capture)
+    files = sorted(capture.root.rglob("*.png"))
+    for file in files:
+        Image.open(file).convert("RGB").save(file)
+    plain = read_scene(capture.root)
+    for file in files:
+        Image.open(file).convert("RGBA").save(file)
+    opaque = read_scene(capture.root)
+    np.testing.assert_array_equal(opaque.images, plain.images)
+    assert opaque.images.shape[-1] == 3 and opaque.background is plain.background is None
+    Image.new("RGBA", (24, 18), (9, 9, 9, 200)).save(files[-1])
+    glass = read_scene(capture.root)
+    assert glass.images.shape[-1] == 4 and glass.background == "white"
+
+
 def test_a_folder_in_two_formats_is_told(capture: Any, caplog: pytest.LogCaptureFixture) -> None:
     capture.transforms(near=1, far=9)
     capture.colmap()

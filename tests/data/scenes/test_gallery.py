@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,47 @@ def test_images_without_alpha_get_it_where_others_have_it(tmp_path: Path) -> Non
     assert (images[0, ..., 3] == 255).all()
     np.testing.assert_array_equal(images[1], NOISE)
     np.testing.assert_array_equal(images[2, ..., 1], NOISE[..., 0])
-    assert Gallery(files).background == "white" and Gallery(files[:1]).background is None
     assert Gallery(files[:1]).images().shape == (1, 4, 6, 3)
+
+
+@pytest.mark.parametrize("sizing", [Sizing(), Sizing(2), Sizing(size=(4, 3))])
+def test_an_alpha_channel_that_hides_nothing_is_dropped(tmp_path: Path, sizing: Sizing) -> None:
+    rgba = np.random.default_rng(2).integers(0, 256, (3, 4, 6, 4), dtype=np.uint8)
+    rgba[..., 3] = 255
+    plain = Gallery(save(tmp_path, **{f"rgb_{n}": rgba[n, ..., :3].copy() for n in range(3)}), sizing).images()
+    opaque = Gallery(save(tmp_path, **{f"rgba_{n}": rgba[n] for n in range(3)}), sizing).images()
+    np.testing.assert_array_equal(opaque, plain)
+    rgba[1, 2, 3, 3] = 254  # of one pixel of one image
+    seen_through = Gallery(save(tmp_path, **{f"rgba_{n}": rgba[n] for n in range(3)}), sizing).images()
+    assert seen_through.shape[-1] == 4
+    np.testing.assert_array_equal(seen_through[[0, 2], ..., :3], plain[[0, 2]])
+    assert (seen_through[[0, 2], ..., 3] == 255).all()
+    if sizing == Sizing():
+        np.testing.assert_array_equal(seen_through, rgba)
+
+
+def test_a_palette_without_its_transparent_colour_is_opaque(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.info["transparency"] = 2
+    assert Gallery(save(tmp_path, palette=image)).images()[0].tolist() == [
+        [[10, 20, 30], [40, 50, 60]],
+        [[40, 50, 60], [10, 20, 30]],
+    ]
+
+
+def test_dropping_an_alpha_channel_holds_no_second_copy(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 100, 4), dtype=np.uint8)
+    pixels[..., 3] = 255
+    gallery = Gallery(save(tmp_path, **{f"image_{number}": pixels for number in range(80)}))
+    tracemalloc.start()
+    try:
+        images = gallery.images()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (images == pixels[..., :3]).all() and images.shape[-1] == 3
+    assert peak < 80 * pixels.nbytes * 1.5  # a copy of the colours would make it 1.75
 
 
 def test_a_palette_with_a_transparent_colour_has_an_alpha_channel(tmp_path: Path) -> None:

@@ -48,7 +48,11 @@ def test_round_trip(capture: Any) -> None:
     np.testing.assert_allclose(backward / np.linalg.norm(backward), [0, 0, 1], atol=1e-12)
     assert abs(scene.poses[:, :3, 1].mean(axis=0)[0]) < 1e-12  # up leans neither right nor left
     assert scene.near is not None and scene.far is not None
-    np.testing.assert_allclose(np.stack([scene.near, scene.far], axis=1), rows[:, 15:] / 1.5)
+    assert (
+        len(set(rows[:, 15])) == len(set(rows[:, 16])) == 5
+    )  # each frame has bounds of its own; NeRF takes the widest
+    np.testing.assert_allclose(scene.near, [0.9 * 4 / 3] * 5)
+    np.testing.assert_allclose(scene.far, [rows[:, 16].max() / 1.5] * 5)
     assert scene.frontal and scene.test == (0,) and scene.train == (1, 2, 3, 4)
     assert read_llff(capture.root, split=2).test == (0, 2, 4)
 
@@ -73,6 +77,12 @@ def test_a_ring_of_cameras_becomes_a_sphere(capture: Any) -> None:
     scene = read_llff(capture.root, spherify=True)
     assert not scene.frontal
     assert np.sqrt((scene.poses[:, :3, 3] ** 2).sum(axis=1).mean()) == pytest.approx(1.0)
+    assert scene.near is not None and scene.far is not None  # in the units of the file 0.9 * 2 and 13
+    np.testing.assert_allclose(scene.far / scene.near, [13 / 1.8] * 5)
+    unit = np.linalg.norm(capture.poses[0, :3, 3] - capture.poses[1, :3, 3])
+    np.testing.assert_allclose(
+        scene.near / np.linalg.norm(scene.poses[0, :3, 3] - scene.poses[1, :3, 3]), [1.8 / unit] * 5
+    )
 
 
 def test_smaller_images_are_read_where_they_are(capture: Any) -> None:
@@ -125,6 +135,7 @@ def test_arrays_of_another_shape(capture: Any, rows: NDArray[Any], told: str) ->
         (15, 0.0, "a bound is 0; expected near above 0"),
         (14, np.nan, "focal length nan; expected positive numbers"),
         (14, -20.0, "focal length -20; expected positive numbers"),
+        (14, np.inf, "the camera of view_02 holds a number that is not finite; calibrate it again"),
         (4, 24.0, "the camera was measured on images of 24x24, but they are 24x18"),
     ],
 )

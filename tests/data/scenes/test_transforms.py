@@ -111,7 +111,7 @@ def test_kinds_of_lenses(capture: Any) -> None:
     content = capture.transforms()
     content["frames"][1]["is_fisheye"] = True
     capture.write_json("transforms.json", content)
-    with pytest.raises(UserError, match="some frames have a fisheye and others have not"):
+    with pytest.raises(UserError, match="some frames have a fisheye and others have not; read them as two scenes"):
         read_transforms(capture.root)
     capture.transforms(k1=-1.5)
     with pytest.raises(

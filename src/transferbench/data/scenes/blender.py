@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from transferbench.data.scenes.calibration import calibration_of, check_lens
-from transferbench.data.scenes.gallery import Gallery
+from transferbench.data.scenes.assembling import Draft
+from transferbench.data.scenes.calibration import calibration_of
 from transferbench.data.scenes.labels import named_maps
-from transferbench.data.scenes.poses import check_bounds, check_poses
-from transferbench.data.scenes.reading import (
-    bounds_of,
-    box_of,
-    find_image,
-    frame_names,
-    frames_of,
-    inside,
-    poses_of,
-    read_object,
-)
+from transferbench.data.scenes.reading import bounds_of, box_of, find_image, frames_of, inside, poses_of, read_object
 from transferbench.data.scenes.scene import Scene
 from transferbench.data.scenes.sizing import FULL, Sizing
-from transferbench.data.scenes.splits import Split, refuse, ruled, train_needed
+from transferbench.data.scenes.splits import Split, refuse, ruled
 from transferbench.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -55,39 +46,22 @@ def read_blender(root: Path, sizing: Sizing = FULL, split: float | None = None, 
         UserError: a file or image is missing or broken, or the cameras are.
     """
     parts = _parts(root, thin)
-    files = [file for part in parts.values() for file in part.files]
     source = parts["train"].source
-    names = frame_names(root, source, files)
-    chosen = _split(parts, split)
+    files = [file for part in parts.values() for file in part.files]
     poses = np.concatenate([poses_of(part.source, part.frames) for part in parts.values()])
-    check_poses(source, names, poses)
-    near, far = np.array([_bounds(part) for part in parts.values() for _ in part.files]).T
-    check_bounds(source, names, near, far)
-    gallery = Gallery(files, sizing)
+    draft = Draft(root, source, files, poses, _split(parts, split), sizing)
     cameras = [
-        calibration_of({**part.content, **frame}, gallery.original, str(part.source))
+        calibration_of({**part.content, **frame}, draft.gallery.original, str(part.source))
         for part in parts.values()
         for frame in part.frames
     ]
-    intrinsics = np.array([camera.intrinsics for camera in cameras])
-    distortion = np.array([camera.distortion for camera in cameras])
-    check_lens(source, names, intrinsics, distortion, cameras[0].fisheye, gallery.original)
-    masks = [file for part in parts.values() for file in _masks(root, part)]
+    bounds = [bounds_of(part.source, part.content) or (NEAR, FAR) for part in parts.values() for _ in part.files]
     box = box_of(source, parts["train"].content)
-    return Scene(
-        name=root.name,
-        names=names,
-        images=gallery.images(),
-        poses=poses,
-        intrinsics=gallery.scaled(intrinsics),
-        distortion=distortion,
-        fisheye=cameras[0].fisheye,
-        near=near,
-        far=far,
+    masks = [file for part in parts.values() for file in _masks(root, part)]
+    return replace(
+        draft.finished(cameras, bounds),
         box=np.array([[-BOX] * 3, [BOX] * 3]) if box is None else box,
-        background=gallery.background,
-        **chosen._asdict(),
-        **vars(named_maps(root, gallery, masks)),
+        **vars(named_maps(root, draft.gallery, masks)),
     )
 
 
@@ -118,17 +92,13 @@ def _image(root: Path, source: Path, frame: dict[str, Any]) -> Path:
 def _split(parts: dict[str, Part], split: float | None) -> Split:
     count = len(parts["train"].files)
     if len(parts) == 1:
-        return train_needed(ruled(split, count, Split(tuple(range(count)))), parts["train"].source)
+        return ruled(split, count, Split(tuple(range(count))))
     refuse(split, next(part.source for name, part in parts.items() if name != "train"))
     places, start = {}, 0
     for name, part in parts.items():
         places[name] = tuple(range(start, start + len(part.files)))
         start += len(part.files)
-    return train_needed(Split(**places), parts["train"].source)
-
-
-def _bounds(part: Part) -> tuple[float, float]:
-    return bounds_of(part.source, part.content) or (NEAR, FAR)
+    return Split(**places)
 
 
 def _masks(root: Path, part: Part) -> list[Path | None]:

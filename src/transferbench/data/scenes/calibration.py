@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,12 @@ class Calibration:
     intrinsics: tuple[float, float, float, float]
     distortion: tuple[float, ...] = (0.0,) * 6
     fisheye: bool = False
+
+    def resized(self, measured: tuple[float, float], size: tuple[int, int], where: str) -> Calibration:
+        """Return the camera for images of ``size``, where this one was ``measured`` on others; raises UserError."""
+        across, down = scale_of(measured, size, where)
+        fx, fy, cx, cy = self.intrinsics
+        return replace(self, intrinsics=(fx * across, fy * down, cx * across, cy * down))
 
 
 def calibration_of(content: Mapping[str, Any], size: tuple[int, int], where: str) -> Calibration:

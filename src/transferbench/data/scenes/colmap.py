@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from transferbench.data.scenes.calibration import check_lens, scale_of
+from transferbench.data.scenes.assembling import Draft
+from transferbench.data.scenes.calibration import Calibration
 from transferbench.data.scenes.colmap_cameras import calibration
 from transferbench.data.scenes.colmap_files import ColmapModel, is_model, read_model
-from transferbench.data.scenes.gallery import Gallery
-from transferbench.data.scenes.poses import check_bounds, check_poses, flip_axes
-from transferbench.data.scenes.reading import frame_names, inside, natural, present
+from transferbench.data.scenes.poses import flip_axes
+from transferbench.data.scenes.reading import inside, natural, present
 from transferbench.data.scenes.scene import Floats, Scene
 from transferbench.data.scenes.sizing import FULL, Sizing
-from transferbench.data.scenes.splits import every, ruled, train_needed
+from transferbench.data.scenes.splits import every, ruled
 from transferbench.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -59,40 +60,20 @@ def read_colmap(root: Path, sizing: Sizing = FULL, split: float | None = None) -
     files, rest = _images(root, model, order, sizing)
     kept = present(model.source, [model.names[place] for place in order], files)
     order, there = [order[place] for place in kept], [file for file in files if file is not None]
-    names = frame_names(root, model.source, there)
-    poses = flip_axes(model.poses()[order])
-    check_poses(model.source, names, poses)
-    near, far = depth_range(model, names, poses)
-    if near is not None and far is not None:
-        check_bounds(model.source, names, near, far)
-    chosen = train_needed(ruled(split, len(names), every(len(names))), model.source)
-    gallery = Gallery(there, rest)
-    intrinsics, distortion, fisheye = _cameras(model, order, gallery.original)
-    check_lens(model.source, names, intrinsics, distortion, fisheye, gallery.original)
-    return Scene(
-        name=root.name,
-        names=names,
-        images=gallery.images(),
-        poses=poses,
-        intrinsics=gallery.scaled(intrinsics),
-        distortion=distortion,
-        fisheye=fisheye,
-        near=near,
-        far=far,
-        points=model.points,
-        background=gallery.background,
-        **chosen._asdict(),
-    )
+    chosen, poses = ruled(split, len(there), every(len(there))), flip_axes(model.poses()[order])
+    draft = Draft(root, model.source, there, poses, chosen, rest)
+    bounds = depth_range(model, draft.names, poses)
+    return replace(draft.finished(_cameras(model, order, draft.gallery.original), bounds), points=model.points)
 
 
-def depth_range(model: ColmapModel, names: Sequence[str], poses: Floats) -> tuple[Floats | None, Floats | None]:
-    """Return near and far (N,) of ``poses`` (N, 4, 4) by the points of a model; None without points, with a warning.
+def depth_range(model: ColmapModel, names: Sequence[str], poses: Floats) -> Floats | None:
+    """Return near and far (N, 2) of ``poses`` (N, 4, 4) by the points of a model; None without points, with a warning.
 
     Raises UserError for a camera that has no point before it.
     """
     if model.points is None or not len(model.points):
         log.warning("%s: no points in the model, so near and far are not known", model.source.parent)
-        return None, None
+        return None
     bounds = []
     for name, pose in zip(names, poses):
         depth = (pose[:3, 3] - model.points) @ pose[:3, 2]
@@ -100,8 +81,7 @@ def depth_range(model: ColmapModel, names: Sequence[str], poses: Floats) -> tupl
         if not len(before):
             raise UserError(f"{model.source}: no point lies before {name}; leave the image out of the model.")
         bounds.append(np.quantile(before, QUANTILES))
-    near, far = np.array(bounds).T
-    return near, far
+    return np.array(bounds)
 
 
 def _images(root: Path, model: ColmapModel, order: list[int], sizing: Sizing) -> tuple[list[Path | None], Sizing]:
@@ -118,18 +98,11 @@ def _images(root: Path, model: ColmapModel, order: list[int], sizing: Sizing) ->
     return [file if file.is_file() else None for file in files], sizing
 
 
-def _cameras(model: ColmapModel, order: list[int], size: tuple[int, int]) -> tuple[Floats, Floats, bool]:
-    """Return intrinsics (N, 4), distortion (N, 6) and the kind of lens for images of ``size``."""
-    intrinsics, distortion, kinds = [], [], set()
-    for place in order:
-        camera = model.cameras[model.camera_ids[place]]
-        where = f"{model.source.with_stem('cameras')}: camera {model.camera_ids[place]}"
+def _cameras(model: ColmapModel, order: list[int], size: tuple[int, int]) -> list[Calibration]:
+    """Return the camera of each frame, for images of ``size``."""
+    cameras = []
+    for number in (model.camera_ids[place] for place in order):
+        camera, where = model.cameras[number], f"{model.source.with_stem('cameras')}: camera {number}"
         known = calibration(camera.model, camera.params, where)
-        across, down = scale_of((camera.width, camera.height), size, where)
-        fx, fy, cx, cy = known.intrinsics
-        intrinsics.append((fx * across, fy * down, cx * across, cy * down))
-        distortion.append(known.distortion)
-        kinds.add(known.fisheye)
-    if len(kinds) > 1:
-        raise UserError(f"{model.source}: some images have a fisheye and others have not; read them as two scenes.")
-    return np.array(intrinsics), np.array(distortion), kinds.pop()
+        cameras.append(known.resized((camera.width, camera.height), size, where))
+    return cameras

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from transferbench.data.annotation_files import as_number
-from transferbench.data.scenes.calibration import Calibration, check_centre, check_lens, scale_of
+from transferbench.data.scenes.assembling import Draft
+from transferbench.data.scenes.calibration import Calibration, check_centre
 from transferbench.data.scenes.colmap_cameras import calibration
 from transferbench.data.scenes.gallery import Gallery
 from transferbench.data.scenes.labels import Labels, read_maps
-from transferbench.data.scenes.poses import check_bounds, check_poses, pose_of
-from transferbench.data.scenes.reading import frame_names, inside, present, read_object
+from transferbench.data.scenes.poses import pose_of
+from transferbench.data.scenes.reading import inside, present, read_object
 from transferbench.data.scenes.scene import Floats, Scene
 from transferbench.data.scenes.sizing import FULL, Sizing
-from transferbench.data.scenes.splits import Split, alternating, refuse, train_needed
+from transferbench.data.scenes.splits import Split, alternating, refuse
 from transferbench.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -48,32 +50,13 @@ def read_epic_diff(root: Path, sizing: Sizing = FULL, split: float | None = None
     ids = _there(root, source, tables["images"], _ids(source, content))
     ids, chosen = _chosen(source, content, ids, split)
     files = [root / "frames" / tables["images"][str(number)] for number in ids]
-    names = frame_names(root, source, files)
     poses = np.array(
         [pose_of(_entry(source, tables["poses"], number, "poses"), f"{source}: {number}") for number in ids]
     )
-    check_poses(source, names, poses)
-    near, far = (_numbers(source, tables[key], ids, key) for key in ("nears", "fars"))
-    check_bounds(source, names, near, far)
-    gallery = Gallery(files, sizing)
-    camera = _camera(source, content, gallery.original)
-    intrinsics, distortion = (np.tile(row, (len(ids), 1)) for row in (camera.intrinsics, camera.distortion))
-    check_lens(source, names, intrinsics, distortion, camera.fisheye, gallery.original)
-    return Scene(
-        name=root.name,
-        names=names,
-        images=gallery.images(),
-        poses=poses,
-        intrinsics=gallery.scaled(intrinsics),
-        distortion=distortion,
-        fisheye=camera.fisheye,
-        near=near,
-        far=far,
-        times=np.array(ids, np.int64),
-        background=gallery.background,
-        **chosen._asdict(),
-        **vars(_labels(root, gallery)),
-    )
+    draft = Draft(root, source, files, poses, chosen, sizing)
+    bounds = np.stack([_numbers(source, tables[key], ids, key) for key in ("nears", "fars")], axis=1)
+    scene = draft.finished([_camera(source, content, draft.gallery.original)] * len(ids), bounds)
+    return replace(scene, times=np.array(ids, np.int64), **vars(_labels(root, draft.gallery)))
 
 
 def _table(source: Path, content: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -123,7 +106,7 @@ def _chosen(source: Path, content: Mapping[str, Any], ids: list[int], split: flo
         step = 8 if split is None else split
         if not (step >= 2 and step % 1 == 0):
             raise UserError(f"data.split is {split}; expected a step for EPIC-Diff, such as 8.")
-        return ids, train_needed(alternating(len(ids), int(step)), source)
+        return ids, alternating(len(ids), int(step))
     refuse(split, source)
     members = [set(_ids(source, content, key)) if content.get(key) is not None else set() for key in SPLITS]
     if leaking := members[0] & members[2]:
@@ -132,7 +115,7 @@ def _chosen(source: Path, content: Mapping[str, Any], ids: list[int], split: flo
     if len(kept) < len(ids):
         log.warning("%s: left out, in no split: %s of %s frames", source, len(ids) - len(kept), len(ids))
     places = [tuple(place for place, number in enumerate(kept) if number in part) for part in members]
-    return kept, train_needed(Split(*places), source)
+    return kept, Split(*places)
 
 
 def _camera(source: Path, content: Mapping[str, Any], size: tuple[int, int]) -> Calibration:
@@ -145,15 +128,15 @@ def _camera(source: Path, content: Mapping[str, Any], size: tuple[int, int]) -> 
         found = str(content.get("intrinsics"))[:60]
         raise UserError(f"{source}: intrinsics are {found}; expected a matrix of 3x3 with positive focal lengths.")
     known = content.get("camera")
-    lens = _lens(source, known) if isinstance(known, dict) else Calibration((1.0, 1.0, 0.0, 0.0))
+    fx, fy, cx, cy = matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+    camera = Calibration((fx, fy, cx, cy))
+    if isinstance(known, dict):
+        camera = replace(_lens(source, known), intrinsics=camera.intrinsics)
     width, height = (as_number(content.get(f"image_{side}", content.get(f"images_{side}"))) for side in "wh")
-    across = down = 1.0
-    if width is not None and height is not None:
-        across, down = scale_of((width, height), size, str(source))
-    else:
-        check_centre(float(matrix[0, 2]), float(matrix[1, 2]), size, str(source))
-    row = (matrix[0, 0] * across, matrix[1, 1] * down, matrix[0, 2] * across, matrix[1, 2] * down)
-    return Calibration(row, lens.distortion, lens.fisheye)
+    if width is None or height is None:
+        check_centre(cx, cy, size, str(source))
+        return camera
+    return camera.resized((width, height), size, str(source))
 
 
 def _lens(source: Path, camera: Mapping[str, Any]) -> Calibration:

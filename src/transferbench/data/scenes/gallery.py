@@ -29,9 +29,9 @@ class Gallery:
     Attributes:
         files: one a frame.
         original: (width, height) as stored.
+        alpha: one of the images has an alpha channel, whatever it holds.
         width: of the images as read.
         height: of the images as read.
-        channels: 4 where one of the images has transparent pixels, else 3.
 
     Args:
         files: at least one.
@@ -51,24 +51,24 @@ class Gallery:
                     f"{file} is {_times(size)}, but {self.files[0].name} is {_times(self.original)}; "
                     "expected images of one size: scale them, or leave those of another size out."
                 )
-        self.channels = 4 if any(alpha for _, alpha in heads) else 3
+        self.alpha = any(alpha for _, alpha in heads)
         self.width, self.height = sizing.target(*self.original)
 
-    @property
-    def background(self) -> str | None:
-        """What the images are put on: white where they have an alpha channel."""
-        return "white" if self.channels == 4 else None
-
     def images(self) -> Pixels:
-        """Read the images, (N, height, width, channels); raises UserError for one that cannot be decoded."""
-        images = np.empty((len(self.files), self.height, self.width, self.channels), np.uint8)
-        mode = "RGBA" if self.channels == 4 else "RGB"
+        """Read the images, (N, height, width, 4) where a pixel of one lets something through, else (..., 3).
 
-        def read(index: int) -> None:
-            images[index] = shrink(_decoded(self.files[index], mode), self.width, self.height)
+        Raises UserError for one that cannot be decoded.
+        """
+        images = np.empty((len(self.files), self.height, self.width, 4 if self.alpha else 3), np.uint8)
 
-        _in_threads(read, range(len(self.files)))
-        return images
+        def read(index: int) -> bool:
+            pixels = shrink(_decoded(self.files[index]), self.width, self.height)
+            images[index, ..., : pixels.shape[-1]] = pixels
+            images[index, ..., pixels.shape[-1] :] = 255
+            return bool(pixels.shape[-1] == 4)
+
+        transparent = any(_in_threads(read, range(len(self.files))))
+        return images if transparent or not self.alpha else _without_alpha(images)
 
     def masks(self, files: Sequence[Path | None], indices: bool = True) -> Pixels:
         """Read one mask a frame, (N, height, width), by the nearest pixel; zeros where there is no file.
@@ -121,16 +121,28 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 
 
 def _measured(file: Path) -> tuple[tuple[int, int], bool]:
-    """Return the (width, height) of an image, from its head alone, and whether it has transparent pixels."""
+    """Return the (width, height) of an image and whether it has an alpha channel, from its head alone."""
     with _opened(file) as image:
         if image.mode.startswith(DEEP):
             raise UserError(f"{file}: its samples have more than 8 bits; convert it to an 8-bit PNG or JPEG.")
         return image.size, image.has_transparency_data
 
 
-def _decoded(file: Path, mode: str) -> Image.Image:
+def _decoded(file: Path) -> Image.Image:
+    """Return an image in RGBA where a pixel lets something through, else in RGB."""
     with _opened(file) as image:
-        return image.convert(mode)
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        whole = image.convert("RGBA")
+        return whole.convert("RGB") if whole.getextrema()[-1] == (255, 255) else whole
+
+
+def _without_alpha(images: Pixels) -> Pixels:
+    """Return the colours of RGBA ``images`` (N, H, W, 4), moved together in the memory of these."""
+    flat, length = images.reshape(-1), images[0, ..., :3].size
+    for index in range(len(images)):
+        flat[index * length : (index + 1) * length] = images[index, ..., :3].flatten()  # which is a copy
+    return flat[: len(images) * length].reshape(*images.shape[:3], 3)
 
 
 def _mask(file: Path, indices: bool, original: tuple[int, int], wanted: tuple[int, int]) -> Pixels:

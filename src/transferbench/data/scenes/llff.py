@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from transferbench.data.scenes.calibration import scale_of
-from transferbench.data.scenes.gallery import Gallery
-from transferbench.data.scenes.poses import check_bounds, check_poses
-from transferbench.data.scenes.reading import frame_names, image_files
+from transferbench.data.scenes.assembling import Draft
+from transferbench.data.scenes.calibration import Calibration
+from transferbench.data.scenes.reading import image_files
 from transferbench.data.scenes.scene import Floats, Scene
 from transferbench.data.scenes.sizing import FULL, Sizing
-from transferbench.data.scenes.splits import every, ruled, train_needed
+from transferbench.data.scenes.splits import every, ruled
 from transferbench.errors import UserError
 
 WIDTH = 17  # numbers a row: 3x5 of the pose and the size, near, far
 NEAREST = 0.75  # of the nearest bound becomes 1, so that the near plane of NDC at 1 lies before everything
+BEFORE = 0.9  # of the nearest bound: where rays begin without NDC, as in NeRF's code
 
 
 def read_llff(root: Path, sizing: Sizing = FULL, split: float | None = None, spherify: bool = False) -> Scene:
     """Read a capture of LLFF's kind; every 8th view is for the test.
 
     Positions and bounds are scaled so that the nearest bound is 4/3, and turned so that the average camera stands at
-    the origin and looks along -z. With a whole downscale factor ``images_<factor>`` is read where it is there, else
-    ``images`` is averaged.
+    the origin and looks along -z. All frames begin at 0.9 times the nearest bound and end at the farthest, as in NeRF's
+    code without normalised device coordinates; with those, bounds do not count. With a whole downscale factor
+    ``images_<factor>`` is read where it is there, else ``images`` is averaged.
 
     Args:
         root: holds ``poses_bounds.npy`` and ``images``.
@@ -39,28 +41,14 @@ def read_llff(root: Path, sizing: Sizing = FULL, split: float | None = None, sph
     source = root / "poses_bounds.npy"
     poses, sizes, bounds = split_rows(read_rows(source))
     files, sizing = _images(root, sizing, len(poses))
-    names = frame_names(root, source, files)
-    check_poses(source, names, poses)
-    check_bounds(source, names, *bounds.T)
-    if not (bounds > 0).all():
+    draft = Draft(root, source, files, poses, ruled(split, len(files), every(len(files))), sizing)
+    if (bounds == 0).any():
         raise UserError(f"{source}: a bound is 0; expected near above 0: make the bounds again from the points.")
+    scene = draft.finished(_cameras(source, sizes, draft.gallery.original), bounds)
     poses, bounds = scaled(poses, bounds)
     poses, bounds = spherical(poses, bounds) if spherify else (recentred(poses), bounds)
-    chosen = train_needed(ruled(split, len(files), every(len(files))), source)
-    gallery = Gallery(files, sizing)
-    return Scene(
-        name=root.name,
-        names=names,
-        images=gallery.images(),
-        poses=poses,
-        intrinsics=gallery.scaled(_intrinsics(source, sizes, gallery.original)),
-        distortion=np.zeros((len(files), 6)),
-        near=bounds[:, 0],
-        far=bounds[:, 1],
-        frontal=not spherify,
-        background=gallery.background,
-        **chosen._asdict(),
-    )
+    near, far = np.full(len(files), BEFORE * bounds.min()), np.full(len(files), bounds.max())
+    return replace(scene, poses=poses, near=near, far=far, frontal=not spherify)
 
 
 def read_rows(source: Path) -> Floats:
@@ -151,13 +139,13 @@ def _images(root: Path, sizing: Sizing, count: int) -> tuple[list[Path], Sizing]
     return files, rest
 
 
-def _intrinsics(source: Path, sizes: Floats, size: tuple[int, int]) -> Floats:
-    """Return fx, fy, cx, cy (N, 4) for images of ``size``; the principal point is their centre."""
-    rows = []
+def _cameras(source: Path, sizes: Floats, size: tuple[int, int]) -> list[Calibration]:
+    """Return the camera of each frame, for images of ``size``; the principal point is their centre."""
+    cameras = []
     for height, width, focal in sizes.tolist():
         if not (height > 0 and width > 0 and focal > 0):
             found = f"height {height:g}, width {width:g}, focal length {focal:g}"
             raise UserError(f"{source}: a row has {found}; expected positive numbers of pixels.")
-        across, down = scale_of((width, height), size, str(source))
-        rows.append((focal * across, focal * down, size[0] / 2, size[1] / 2))
-    return np.array(rows)
+        known = Calibration((focal, focal, width / 2, height / 2))
+        cameras.append(known.resized((width, height), size, str(source)))
+    return cameras

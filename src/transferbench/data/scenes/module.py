@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch import LightningDataModule
 
+from transferbench.data.resuming import ResumingData
 from transferbench.data.scenes.folder import read_scene
 from transferbench.data.scenes.rays import Draw, PixelDraws
 from transferbench.data.scenes.scene import Scene
@@ -17,7 +17,7 @@ from transferbench.errors import UserError
 from transferbench.storage import digest_of
 
 
-class SceneData(LightningDataModule):
+class SceneData(ResumingData):
     """The posed images of a folder, in whichever of the known formats.
 
     A training batch is a ``Pixels``; in validation it is the place of one frame. There are no classes.
@@ -67,7 +67,6 @@ class SceneData(LightningDataModule):
         self.epoch_steps, self.watched, self.seed = epoch_steps, watched, seed
         self._scene: Scene | None = None
         self.name = "scene" if root is None else Path(root).name
-        self._batches_done = 0
 
     def read(self) -> Scene:
         """Return the scene; called once, by ``setup``. Raises ``UserError``."""
@@ -119,18 +118,8 @@ class SceneData(LightningDataModule):
     def train_dataloader(self) -> PixelDraws:
         """Return this rank's draws of pixels."""
         draws = PixelDraws(self.scene, self.pixels, self.epoch_steps, self.seed, rank())
-        draws.skip, self._batches_done = self._batches_done, 0
+        draws.skip = self.behind()
         return draws
-
-    def state_dict(self) -> dict[str, int]:
-        """Return how many batches of this epoch were fitted to: Lightning puts it into the checkpoint."""
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if self.trainer else 0
-        whole = self.trainer is not None and done >= self.trainer.num_training_batches
-        return {"batches_done": 0 if whole else done}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Let the next draws go on behind the batches of ``state_dict``."""
-        self._batches_done = state_dict["batches_done"]
 
     def val_dataloader(self) -> list[int]:
         """Return the places of the views to watch, evenly spaced in the validation split (else in the test split)."""

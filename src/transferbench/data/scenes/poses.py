@@ -1,4 +1,4 @@
-"""Poses as files give them: taken out of JSON, and checked before an image is opened."""
+"""Poses as files give them: taken out of JSON, and checked before an image is read."""
 
 from __future__ import annotations
 

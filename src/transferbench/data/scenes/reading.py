@@ -117,12 +117,10 @@ def frame_names(root: Path, source: Path, files: Sequence[Path]) -> tuple[str, .
     return names
 
 
-def bounds_of(
-    source: Path, content: Mapping[str, Any], default: tuple[float, float] | None = None
-) -> tuple[float, float] | None:
-    """Return ``near`` and ``far`` of a file, ``default`` without them; raises UserError for one without the other."""
+def bounds_of(source: Path, content: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Return ``near`` and ``far`` of a file, None without them; raises UserError for one without the other."""
     if "near" not in content and "far" not in content:
-        return default
+        return None
     near, far = as_number(content.get("near")), as_number(content.get("far"))
     if near is None or far is None:
         raise UserError(

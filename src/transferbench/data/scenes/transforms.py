@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import posixpath
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferbench.data.annotation_files import as_number
-from transferbench.data.scenes.calibration import Calibration, calibration_of, check_all_or_none, check_lens
+from transferbench.data.scenes.assembling import Draft
+from transferbench.data.scenes.calibration import calibration_of, check_all_or_none
 from transferbench.data.scenes.gallery import Gallery
-from transferbench.data.scenes.poses import check_bounds, check_poses
 from transferbench.data.scenes.reading import (
     bounds_of,
     box_of,
     find_image,
-    frame_names,
     frames_of,
     inside,
     natural,
@@ -29,7 +29,7 @@ from transferbench.data.scenes.reading import (
 )
 from transferbench.data.scenes.scene import Floats, Scene
 from transferbench.data.scenes.sizing import FULL, Sizing
-from transferbench.data.scenes.splits import Split, evenly, refuse, ruled, train_needed
+from transferbench.data.scenes.splits import Split, evenly, refuse, ruled
 from transferbench.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -57,29 +57,12 @@ def read_transforms(root: Path, sizing: Sizing = FULL, split: float | None = Non
     content = read_object(source, "cameras and frames")
     frames, chosen = _chosen(source, content, _there(root, source, content), split)
     files = [file for frame in frames if (file := find_image(root, frame["file_path"], source)) is not None]
-    names, poses = frame_names(root, source, files), poses_of(source, frames)
-    check_poses(source, names, poses)
-    near, far = _bounds(source, content, names)
-    gallery = Gallery(files, sizing)
-    cameras = _cameras(source, content, frames, gallery.original)
-    intrinsics = np.array([camera.intrinsics for camera in cameras])
-    distortion = np.array([camera.distortion for camera in cameras])
-    check_lens(source, names, intrinsics, distortion, cameras[0].fisheye, gallery.original)
-    return Scene(
-        name=root.name,
-        names=names,
-        images=gallery.images(),
-        poses=poses,
-        intrinsics=gallery.scaled(intrinsics),
-        distortion=distortion,
-        fisheye=cameras[0].fisheye,
-        near=near,
-        far=far,
-        box=_box(source, content),
-        ignored=_ignored(root, source, frames, gallery),
-        background=gallery.background,
-        **chosen._asdict(),
-    )
+    draft = Draft(root, source, files, poses_of(source, frames), chosen, sizing)
+    size, box = draft.gallery.original, _box(source, content)
+    check_all_or_none(source, content, frames)
+    cameras = [calibration_of({**content, **frame}, size, f"{source}: {frame['file_path']}") for frame in frames]
+    scene = draft.finished(cameras, bounds_of(source, content))
+    return replace(scene, box=box, ignored=_ignored(root, source, frames, draft.gallery))
 
 
 def ngp_matrix(scale: float = SCALE, offset: Sequence[float] | float = OFFSET) -> Floats:
@@ -105,7 +88,7 @@ def _chosen(
     """Return the frames that are in a split, and the split."""
     lists = {key: content[key] for key in LISTS if content.get(key) is not None}
     if not lists:
-        return frames, train_needed(ruled(split, len(frames), evenly(len(frames))), source)
+        return frames, ruled(split, len(frames), evenly(len(frames)))
     refuse(split, source)
     for key, paths in lists.items():
         if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
@@ -121,26 +104,7 @@ def _chosen(
         log.warning("%s: listed without a frame: %s paths, first %s", source, len(unknown), unknown[0])
     kept = [path for path in paths if path in wanted]
     places = [tuple(place for place, path in enumerate(kept) if path in members[key]) for key in LISTS]
-    return [frame for frame, path in zip(frames, paths) if path in wanted], train_needed(Split(*places), source)
-
-
-def _cameras(
-    source: Path, content: Mapping[str, Any], frames: Sequence[Mapping[str, Any]], size: tuple[int, int]
-) -> list[Calibration]:
-    check_all_or_none(source, content, frames)
-    cameras = [calibration_of({**content, **frame}, size, f"{source}: {frame['file_path']}") for frame in frames]
-    if len({camera.fisheye for camera in cameras}) > 1:
-        raise UserError(f"{source}: some frames have a fisheye and others have not; read them as two scenes.")
-    return cameras
-
-
-def _bounds(source: Path, content: Mapping[str, Any], names: Sequence[str]) -> tuple[Floats | None, Floats | None]:
-    bounds = bounds_of(source, content)
-    if bounds is None:
-        return None, None
-    near, far = (np.full(len(names), bound) for bound in bounds)
-    check_bounds(source, names, near, far)
-    return near, far
+    return [frame for frame, path in zip(frames, paths) if path in wanted], Split(*places)
 
 
 def _box(source: Path, content: Mapping[str, Any]) -> Floats | None:
