@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +12,11 @@ import numpy as np
 import pytest
 import torch
 from lightning import LightningDataModule, LightningModule, Trainer
+from PIL import Image
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
+from transferbench import cli, schema
 from transferbench.callbacks.camera_plot import CameraPlot
 from transferbench.nerf.paths import orbit
 from transferbench.nerf.views import Views
@@ -42,8 +47,8 @@ class Fit(LightningModule):
 class Data(LightningDataModule):
     scene = SimpleNamespace(name="made")
 
-    def train_dataloader(self) -> list[Tensor]:
-        return [torch.ones(2, 1)] * 3
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        return DataLoader(torch.ones(6, 1), batch_size=2)  # type: ignore[arg-type]
 
 
 def views(ndc: bool = False) -> Views:
@@ -78,3 +83,43 @@ def test_only_the_first_rank_draws(tmp_path: Path) -> None:
     trainer = SimpleNamespace(is_global_zero=False, default_root_dir=tmp_path, datamodule=Data())
     CameraPlot(lambda *given, **named: drawn.append(given)).on_fit_start(trainer, Fit(views()))  # type: ignore[arg-type]
     assert drawn == []
+
+
+TINY = (
+    "scale.epochs=2", "scale.epoch_steps=3", "scale.rays=64", "scale.sample_budget=1024", "scale.grid_levels=2",
+    "scale.grid_table=10", "scale.grid_finest=16", "scale.grid_samples=16", "scale.occupancy=8", "scale.field_width=16",
+    "scale.workers=0", "data.split=3",
+)  # fmt: skip
+
+
+def test_a_fit_from_the_command_line_has_it_before_the_first_epoch_and_again_when_it_goes_on(
+    tmp_path: Path, own_cache: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = []
+    for number, pose in enumerate(orbit(9, 3.0)):
+        pixels = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        frames.append({"file_path": f"{number}.png", "transform_matrix": pose.tolist()})
+    camera = {"fl_x": 14.0, "fl_y": 14.0, "cx": 8.0, "cy": 6.0, "w": 16, "h": 12}
+    (tmp_path / "transforms.json").write_text(json.dumps(camera | {"frames": frames}))
+    words = ["+experiment=nerf_fast", "data=scene", f"data.root={tmp_path}", *TINY, f"outputs={tmp_path}", "run=a"]
+    folder = tmp_path / "nerf_fast" / "a"
+    path = folder / "figures" / "cameras.png"
+    for _ in range(2):
+        assert cli.command(["transferbench", *words]) == 0
+        out = capsys.readouterr().out
+        assert f"9 cameras: {path}\n" in out
+        assert "epoch 1/2" not in out[: out.index("9 cameras")]
+        assert base64.b64encode(path.read_bytes()).decode() in (folder / "report.html").read_text()
+        path.unlink()
+        (folder / "summary.json").unlink()  # as if it had been stopped before its evaluation
+
+
+def test_it_can_be_left_out() -> None:
+    from hydra import compose, initialize_config_dir
+
+    schema.register()
+    with initialize_config_dir(str(cli.conf_dir()), version_base="1.3"):
+        assert "cameras" in compose("config", overrides=["+experiment=nerf"]).callbacks
+        assert "cameras" not in compose("config", overrides=["+experiment=nerf", "~callbacks.cameras"]).callbacks
+        assert "cameras" not in compose("config", overrides=["+experiment=clip"]).callbacks

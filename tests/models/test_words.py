@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -27,9 +29,14 @@ def head(tokeniser: Tokeniser) -> ContrastiveHead:
     return clip_head(width=8, tokens=tokeniser.size, text=text)
 
 
+def kept(tokeniser: Tokeniser) -> dict[str, Any]:
+    concepts = ConceptVocabulary(("ball", "red"), ("noun", "adjective"), {"ball": 0, "balls": 0, "red": 1})
+    return {"tokeniser": tokeniser.to_json(), "length": 9, "vocabulary": concepts.to_dict()}
+
+
 def test_texts_are_embedded_as_captions_are(tokeniser: Tokeniser) -> None:
     contrastive = head(tokeniser).train()
-    words = Words(contrastive, {"tokeniser": tokeniser.to_json(), "length": 9, "vocabulary": {}})
+    words = Words(contrastive, kept(tokeniser))
     encoder = CaptionEncoder(tokeniser, ConceptVocabulary((), (), ()), 9)
     rows = torch.stack([encoder(text, torch.zeros(0), -1).tokens for text in TEXTS])
     assert torch.tensor([words.tokens(text) for text in TEXTS]).equal(rows)
@@ -40,11 +47,11 @@ def test_texts_are_embedded_as_captions_are(tokeniser: Tokeniser) -> None:
     assert not contrastive.training and not found.requires_grad
 
 
-def test_what_the_tokeniser_has_no_piece_of_is_not_known(tokeniser: Tokeniser) -> None:
-    words = Words(head(tokeniser), {"tokeniser": tokeniser.to_json(), "length": 9})
-    assert words.knows("red ball") and not words.knows("\u72d0") and not words.knows("")
+def test_what_no_caption_held_is_not_known(tokeniser: Tokeniser) -> None:
+    words = Words(head(tokeniser), kept(tokeniser))
+    assert words.knows("Blue Balls") and not any(map(words.knows, ("blue box", "ballroom", "\u72d0", "")))
 
 
 def test_a_checkpoint_without_a_tokeniser_reads_no_words(tokeniser: Tokeniser) -> None:
-    with pytest.raises(UserError, match="no tokeniser and no length"):
+    with pytest.raises(UserError, match="no tokeniser and no length and no vocabulary"):
         Words(head(tokeniser), {})

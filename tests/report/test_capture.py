@@ -12,7 +12,20 @@ from transferbench.nerf.cameras import look_at
 from transferbench.nerf.frusta import box_corners, projected_corners
 from transferbench.nerf.paths import orbit
 from transferbench.nerf.placement import placed
-from transferbench.report.capture import axis_name, between, capture_of, facts_of, triple
+from transferbench.report.capture import (
+    APART,
+    LARGEST,
+    MOST,
+    SMALLEST,
+    Capture,
+    axis_name,
+    between,
+    capture_of,
+    facts_of,
+    pyramids_of,
+    thinned,
+    triple,
+)
 
 SIZE, FOCAL = (24, 32), 16.0
 
@@ -52,7 +65,7 @@ def test_a_transparent_scene_lies_in_its_own_box_and_any_other_in_that_of_its_ca
     place = placed(poses)
     np.testing.assert_array_equal(other.room, box_corners(place.low, place.high))
     assert other.lies == "contracted outside"
-    np.testing.assert_allclose([own.look, other.look], 0, atol=1e-6)
+    np.testing.assert_allclose([own.look, other.look], 0, atol=1e-5)
 
 
 def test_projected_rays_of_a_forward_facing_scene_have_a_room_without_end() -> None:
@@ -98,3 +111,55 @@ def test_axes_of_the_world_have_names(axis: tuple[float, ...], name: str) -> Non
 def test_numbers_have_three_digits() -> None:
     assert between(np.array([1.23456, 9.87654])) == "1.23 to 9.88" and between(np.array([2.0, 2.0001])) == "2"
     assert triple(np.array([-1e-12, 0.12345, 100])) == "(0, 0.123, 100)"
+    assert triple(np.array([0.05, -12.3456, 1e3]), span=1e3) == "(0, -12.3, 1e+03)"
+
+
+def test_thinning_is_even_and_leaves_no_split_out() -> None:
+    splits = np.array(["train"] * 998 + ["val", "test"])
+    line = np.zeros((1000, 3))
+    line[:, 0] = np.linspace(0, 1, 1000) ** 4  # a camera that dwells at the start
+    kept = thinned(line, splits, 60)
+    assert 58 <= len(kept) <= 60 and {"train", "val", "test"} == set(splits[kept])
+    gaps = np.diff(line[kept[splits[kept] == "train"], 0])
+    assert gaps.max() < 2.5 * gaps.min()
+    assert thinned(line[:60], splits[:60], 60).tolist() == list(range(60))
+    assert len(thinned(np.zeros((100, 3)), splits[:100], 30)) <= 30
+
+
+def round_a_box(count: int) -> Capture:
+    """Cameras on a flat ring of radius 4; what they see is 2 wide at a depth of 1."""
+    return capture_of(scene(orbit(count, 4.0, 0.0)))
+
+
+def test_pyramids_of_neighbours_do_not_touch() -> None:
+    shown = round_a_box(30)
+    chosen, depth = pyramids_of(shown)
+    assert len(chosen) == 30
+    assert 2 * depth / (8 * np.sin(np.pi / 30)) == pytest.approx(APART)
+    assert SMALLEST * shown.span < 2 * depth < LARGEST * shown.span
+
+
+def test_of_crowded_cameras_fewer_have_a_pyramid_but_never_a_speck() -> None:
+    shown = round_a_box(1000)
+    chosen, depth = pyramids_of(shown)
+    assert MOST[-1] - 1 <= len(chosen) < MOST[0]
+    assert 2 * depth >= SMALLEST * shown.span * 0.999
+    still = capture_of(scene(np.repeat(orbit(1, 4.0), 100, 0)))
+    assert len(pyramids_of(still)[0]) <= MOST[-1] and pyramids_of(still)[1] > 0
+
+
+def test_pyramids_of_few_cameras_are_no_towers() -> None:
+    for count in (1, 3):
+        shown = capture_of(scene(orbit(count, 4.0, 0.0), train=(0,), test=()))
+        assert 2 * pyramids_of(shown)[1] == pytest.approx(LARGEST * shown.span)
+
+
+def test_cameras_on_one_spot_have_some_space_around_them() -> None:
+    poses = np.linalg.inv(orbit(20, 4.0, 30.0))  # poses of the world in the camera are all at (0, 0, -4)
+    spot = capture_of(scene(poses))
+    low, high = spot.extent.min(0), spot.extent.max(0)
+    np.testing.assert_allclose((low + high) / 2, poses[0, :3, 3], atol=1e-3)
+    np.testing.assert_allclose(high - low, 0.08, rtol=0.2)
+    usual = round_a_box(20)
+    assert len(usual.extent) == 20 + 8 + 1
+    assert usual.span == pytest.approx(np.linalg.norm([8, 8, 8]), rel=1e-3)

@@ -276,6 +276,11 @@ def test_inverse_depth_has_no_place_for_rays_that_begin_at_nothing() -> None:
     fitting(model)
 
 
+def test_cameras_all_around_have_no_normalised_device_coordinates() -> None:
+    with pytest.raises(UserError, match=r"task\.ndc=false, or data\.spherify=true"):
+        fitting(nets(), made_scene(frontal=True, box=None), ndc=True)
+
+
 def test_a_field_is_not_fitted_on_another_scene() -> None:
     model = fast()
     fitting(model)

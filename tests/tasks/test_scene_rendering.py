@@ -325,9 +325,10 @@ def test_what_cannot_be_rendered_is_told_before(monkeypatch: pytest.MonkeyPatch)
         )
     fit = {"scene": {"name": "fox", "digest": "0"}, "config": {"task": {}}}
     assert "was fitted to the scene fox, these data are ball" in wrong(fit=fit)
-    ndc = {"config": {"task": {"ndc": True}}}
+    ndc, in_a_row = {"config": {"task": {"ndc": True}}}, np.repeat(np.eye(4)[None], 8, 0)
+    in_a_row[:, 0, 3] = np.linspace(-0.5, 0.5, 8)
     assert "looks away from them; type task.path=spiral" in wrong(
-        scene={"frontal": True, "poses": orbit(8, 3.0, 5.0)}, fit=ndc, path="orbit"
+        scene={"frontal": True, "poses": in_a_row}, fit=ndc, path="orbit"
     )
     front = np.stack([look_at((x, 0.0, 0.0), (x, 0.0, -1.0), (0.0, 1.0, 0.0)) for x in np.linspace(-1, 1, 8)])
     facing = {"frontal": True, "poses": front}

@@ -21,6 +21,7 @@ from transferbench.errors import UserError
 from transferbench.features.dense import TeacherMaps
 from transferbench.nerf.cameras import look_at
 from transferbench.nerf.editing import CANONICAL
+from transferbench.tasks import scene_words
 from transferbench.tasks.scene_retrieval import FORMS
 from transferbench.tasks.scene_words import Asked, asked_of, examine_words, refuse_reduction
 
@@ -116,6 +117,12 @@ def test_words_that_are_the_features_of_things_find_them_all() -> None:
     chance = (share(made, (1,), (3, 4)) + share(made, (2, 3), TEST)) / 2
     assert f"would reach {100 * chance:.2f}\u00a0%" in found.facts[0]
     assert "2 names" in found.facts[0] and "'a photo of a {}.'" in found.facts[0]
+    assert "concepts" not in found.facts[0]
+    unlearned = task.asked._replace(unknown=("ant", "disc"))
+    assert (
+        "Not among the concepts of the teacher's captions: 'ant', 'disc'."
+        in examined(made, Task(made, unlearned)).facts[0]
+    )
 
 
 def test_words_that_say_nothing_of_the_features_are_at_chance() -> None:
@@ -165,6 +172,13 @@ def test_own_words_are_shown_without_a_score() -> None:
     assert all(one.shape == (SIZE, SIZE, 3) for panel in found.panels for _, one in panel["pictures"])
 
 
+def test_own_words_that_are_names_are_shown_however_many_names_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scene_words, "SHOWN", 0)
+    made = scene()
+    found = examined(made, Task(made, told(made, "disc", "ant")))
+    assert [panel["title"] for panel in found.panels] == ["Asking for disc"], "no view shows enough of an ant"
+
+
 def test_without_masks_own_words_are_shown() -> None:
     made = scene(labels=None, label_names=())
     found = examined(made, Task(made, told(made, "fox")))
@@ -190,7 +204,7 @@ def test_a_word_is_the_mean_of_its_prompts(caplog: pytest.LogCaptureFixture) -> 
     assert_allclose(found.vectors["\u72d0, fox"].numpy(), both, atol=1e-6)
     assert found.negatives.shape == (len(CANONICAL), WIDTH)
     assert_allclose(found.negatives.norm(dim=1).numpy(), 1, atol=1e-6)
-    assert "knows no piece of '\u72d0, fox'" in caplog.text
+    assert found.unknown == ("\u72d0, fox",) and "teacher's captions: '\u72d0, fox'" in caplog.text
 
 
 def test_what_words_cannot_be_told_from_is_refused() -> None:

@@ -29,7 +29,7 @@ class Marched(Placed):
         field: called with points (N, 3) in [0, 1] and unit directions (N, 3), and has ``density`` of the same
             (``models.fast_field.FastField``; ``models.fields.OwnField`` makes one of any function).
         occupancy: where to sample.
-        samples: intervals along the side of the box.
+        samples: intervals along the side of the box; half as many in an unbounded scene.
         budget: samples of a training step; as many rays are rendered as are expected to need them.
         every: training steps between two updates of the grid.
         opaque: transmittance below which nothing is looked at any more, when no gradient is asked for.
@@ -70,8 +70,11 @@ class Marched(Placed):
 
     @property
     def step(self) -> float:
-        """Length of an interval where the box is [-1, 1]."""
-        return 2 / self.samples
+        """Length of an interval where the box is [-1, 1].
+
+        Twice as long in an unbounded scene: its box reaches to the cameras, and most of it is air.
+        """
+        return (4 if self.unbounded else 2) / self.samples
 
     def march(self, rays: Rays, jitter: bool) -> tuple[Packed, Tensor, Tensor]:
         """Return the samples of ``rays``, in units of half a box, and their points and directions (S, 3)."""
@@ -90,7 +93,8 @@ class Marched(Placed):
             hit = entry < leave
             start = torch.where(hit, torch.maximum(entry - 2, near), near)
             end = torch.where(hit, end, near)
-        packed = march(origins, directions, start, end, self.step, self.occupancy, place, draws, outer)
+        outside = max(self.samples // 4, 1)  # contracted, the outside is half as wide as the box on either side of it
+        packed = march(origins, directions, start, end, self.step, self.occupancy, place, draws, outer, outside)
         points = place(origins[packed.ray] + packed.middle[:, None] * directions[packed.ray])
         return packed, points, rays.views[packed.ray]
 

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from transferbench.errors import UserError
 from transferbench.text.tokeniser import Tokeniser
+from transferbench.text.vocabulary import ConceptVocabulary
+from transferbench.text.words import split_words
 
 
 class Words:
@@ -17,14 +19,15 @@ class Words:
 
     Args:
         head: has ``embed_text``, from tokens (B, T) to vectors (B, E) of length 1.
-        text: what a checkpoint keeps of its captions: the ``tokeniser`` as JSON, the ``length`` in tokens.
+        text: what a checkpoint keeps of its captions: the ``tokeniser`` as JSON, the ``length`` in tokens, and the
+            ``vocabulary`` of their concepts.
 
     Raises:
         UserError: one of these is not there.
     """
 
     def __init__(self, head: nn.Module, text: Mapping[str, Any]) -> None:
-        lacking = [key for key in ("tokeniser", "length") if key not in text]
+        lacking = [key for key in ("tokeniser", "length", "vocabulary") if key not in text]
         if lacking:
             raise UserError(
                 f"this checkpoint holds no {' and no '.join(lacking)}, which reading words needs; "
@@ -32,6 +35,7 @@ class Words:
             )
         self.head: Any = head.eval()
         self.tokeniser, self.length = Tokeniser.from_json(text["tokeniser"]), int(text["length"])
+        self.concepts = ConceptVocabulary.from_dict(text["vocabulary"])
 
     @torch.no_grad()
     def __call__(self, texts: Sequence[str]) -> Tensor:
@@ -48,5 +52,5 @@ class Words:
         return ids + [known.pad] * (self.length - len(ids))
 
     def knows(self, text: str) -> bool:
-        """Tell whether the tokeniser has a piece of ``text``; of what it has none of, no network can tell anything."""
-        return bool(self.tokeniser.decode(self.tokeniser.encode(text).ids))
+        """Tell whether a word of ``text`` is among the concepts of the captions that the head learned from."""
+        return any(place >= 0 for place in self.concepts.find(split_words(text)))

@@ -11,7 +11,7 @@ from torch import Tensor
 from transferbench.nerf.packed import Packed, concatenated, pack
 
 OUTSIDE = 64
-"""Intervals between the cube and the far end of a ray in an unbounded scene, evenly spaced in inverse depth."""
+"""Intervals between the cube and the far end of a ray in an unbounded scene, even in inverse depth, unless said."""
 
 CANDIDATES = 2**22
 """Intervals that are looked at together, empty ones included; of more, rays take turns."""
@@ -72,6 +72,7 @@ def march(
     place: Callable[[Tensor], Tensor] = inside,
     jitter: Tensor | None = None,
     far: Tensor | None = None,
+    outside: int = OUTSIDE,
 ) -> Packed:
     """Return the samples of rays at ``origins`` along unit ``directions`` (R, 3) where there may be something.
 
@@ -85,14 +86,15 @@ def march(
         place: takes points of the scene to [0, 1].
         jitter: (R,) in [0, 1), draws for training.
         far: (R,) where rays end in an unbounded scene; there intervals grow with the distance. None within a box.
+        outside: how many there are of those.
     """
     count = most(start, end, step)
-    rows = max(CANDIDATES // (count + 1 + (0 if far is None else OUTSIDE + 1)), 1)
+    rows = max(CANDIDATES // (count + 1 + (0 if far is None else outside + 1)), 1)
     parts = []
     for first in range(0, max(len(start), 1), rows):
         some = slice(first, first + rows)
         shift, outer = (None if one is None else one[some] for one in (jitter, far))
-        edges, valid = _candidates(start[some], end[some], step, shift, outer, count)
+        edges, valid = _candidates(start[some], end[some], step, shift, outer, count, outside)
         middle = (edges[:, 1:] + edges[:, :-1]) / 2
         points = origins[some, None] + middle[..., None] * directions[some, None]
         parts.append(pack(valid & occupied(place(points)), edges))
@@ -100,17 +102,17 @@ def march(
 
 
 def _candidates(
-    start: Tensor, end: Tensor, step: float, jitter: Tensor | None, far: Tensor | None, count: int
+    start: Tensor, end: Tensor, step: float, jitter: Tensor | None, far: Tensor | None, count: int, outside: int
 ) -> tuple[Tensor, Tensor]:
     """Return the ends (R, S + 1) of intervals of rays, ``count`` or so in the box, and which of them exist (R, S)."""
     edges, valid = steps(start, end, step, jitter, count)
     if far is None:
         return edges, valid
     begin = torch.maximum(start, end).clamp(min=step)  # a ray that misses the box begins at once
-    numbers = torch.linspace(0, 1, OUTSIDE + 1, device=start.device).repeat(len(start), 1)
+    numbers = torch.linspace(0, 1, outside + 1, device=start.device).repeat(len(start), 1)
     if jitter is not None:
-        numbers[:, 1:-1] += (jitter[:, None] - 0.5) / OUTSIDE
+        numbers[:, 1:-1] += (jitter[:, None] - 0.5) / outside
     outer = 1 / (1 / begin[:, None] * (1 - numbers) + numbers / torch.maximum(far, begin + step)[:, None])
-    gap, there = valid.new_zeros(len(valid), 1), valid.new_ones(len(valid), OUTSIDE)
+    gap, there = valid.new_zeros(len(valid), 1), valid.new_ones(len(valid), outside)
     edges = torch.cat([torch.minimum(edges, begin[:, None]), outer], 1)
     return edges, torch.cat([valid, gap, there], 1)

@@ -34,9 +34,9 @@ def focus_point(poses: Floats) -> Floats:
 def signature(poses: Floats, pixel_centre: float = 0.5, projected: bool = False) -> Floats:
     """Return what tells the cameras of one capture from those of another (11,), whatever the size of its images.
 
-    That is how many ``poses`` (N, 4, 4) there are, how far they are from 0 in the mean and, in units of that, where they
-    are in the mean and how far apart; their mean viewing axis, where in a pixel rays go through, and whether they are
-    ``projected`` into normalised device coordinates.
+    That is how many ``poses`` (N, 4, 4) there are, how far they are from 0 in the mean and, in units of that, where
+    they are in the mean and how far apart; their mean viewing axis; where in a pixel rays go through, and whether they
+    are ``projected`` into normalised device coordinates.
     """
     origins = poses[:, :3, 3]
     unit = float(np.linalg.norm(origins, axis=1).mean()) or 1.0

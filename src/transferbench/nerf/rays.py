@@ -29,7 +29,8 @@ def world_rays(poses: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
     ``poses`` (..., 4, 4) are camera-to-world and broadcast against the directions, whose length is kept. No product of
     matrices, which autocast would round to 8 bits: that is pixels away.
     """
-    turned = (poses[..., :3, :3] * directions[..., None, :]).sum(-1)
+    right, up, back = (poses[..., :3, axis] for axis in range(3))
+    turned = right * directions[..., :1] + up * directions[..., 1:2] + back * directions[..., 2:]
     return poses[..., :3, 3].expand_as(turned), turned
 
 

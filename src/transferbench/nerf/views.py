@@ -88,11 +88,12 @@ class Views(nn.Module):
         """Focal lengths fx and fy (N, 2) in pixels."""
         return self.intrinsics[:, :2]
 
-    @property
-    def table(self) -> Tensor:
-        """Directions (C, H, W, 3) of all pixels of the cameras that differ; ``camera`` (N,) tells which is whose."""
-        first = [int((self.camera == kind).nonzero()[0]) for kind in range(int(self.camera.max()) + 1)]
-        return torch.stack([self.whole(frame).local.view(*self.size, 3) for frame in first])
+    def ahead(self) -> bool:
+        """Tell whether all cameras' corners look towards -z, as normalised device coordinates want it of all rays."""
+        height, width = self.size
+        rows, columns = torch.tensor([[0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1]])
+        corners = self.local(torch.arange(len(self.poses))[:, None], rows, columns)  # (N, 4, 3)
+        return bool(((self.poses[:, None, 2, :3] * corners).sum(-1) < 0).all())
 
     def local(self, frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Return the directions (..., 3) of pixels (...), which broadcast, in the camera's axes, with z = -1."""
@@ -104,14 +105,15 @@ class Views(nn.Module):
     def rays(self, frames: Tensor, rows: Tensor, columns: Tensor) -> Rays:
         """Return the rays of pixels (R,)."""
         local = self.local(frames, rows, columns)
-        origins, directions = world_rays(self.poses[frames], local)
+        told = (self.poses, self.near, self.far, self.times)
+        poses, near, far, times = (one.index_select(0, frames) for one in told)  # five times as fast as [frames]
+        origins, directions = world_rays(poses, local)
         views = directions / directions.norm(dim=1, keepdim=True)
-        near, far = self.near[frames], self.far[frames]
         if self.ndc:
             focal = self.focal[frames]
             origins, directions = to_ndc(origins, directions, self.size[0], self.size[1], focal[:, 0], focal[:, 1])
             near, far = torch.zeros_like(near), torch.ones_like(far)
-        return Rays(origins, directions, near, far, views, frames, self.times[frames], local)
+        return Rays(origins, directions, near, far, views, frames, times, local)
 
     def whole(self, frame: int) -> Rays:
         """Return the rays of all pixels of a frame, row after row."""

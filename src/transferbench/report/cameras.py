@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transferbench.nerf.frusta import EDGES, Page, image_corners, page_of
-from transferbench.report.capture import SPLITS, Capture, capture_of, page_names
+from transferbench.report.capture import SPLITS, Capture, capture_of, page_names, pyramids_of
 from transferbench.report.onlooker import Seen, flat, perspective
 from transferbench.report.style import PALETTE, WIDTH, in_house_style, save_png
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-MOST = (120, 60, 30)
-"""Pyramids that are drawn: as many as do not run into each other; the other cameras are dots."""
-SMALLEST, LARGEST, APART = 0.025, 0.055, 0.55
-"""Side of a pyramid: in diagonals of what there is to see, and in gaps between neighbours."""
 POINTS = 2000
 """Points on surfaces that are drawn at most."""
 COLOURS = {"train": PALETTE["model"], "val": PALETTE["amber"], "test": PALETTE["plum"], "": PALETTE["muted"]}
@@ -32,7 +28,7 @@ MARKERS = {"train": "o", "val": "s", "test": "^", "": "x"}
 
 HEIGHT = 4.7
 """Of the figure, inches."""
-PLACES = {"space": (0.0, 0.15, 0.63, 0.79), "above": (0.7, 0.605, 0.29, 0.335), "side": (0.7, 0.2, 0.29, 0.29)}
+PLACES = {"space": (0.0, 0.15, 0.63, 0.79), "above": (0.7, 0.625, 0.29, 0.315), "side": (0.7, 0.19, 0.29, 0.29)}
 """Left, bottom, width and height of the panels, in shares of the figure."""
 
 
@@ -52,6 +48,7 @@ def camera_figure(capture: Capture) -> Figure:
         axes[key].set(title=title, xlabel=names[right], ylabel=names[up])
         axes[key].grid(visible=True, axis="both")
         axes[key].locator_params(nbins=5)
+        axes[key].ticklabel_format(useOffset=False)
         _draw(axes[key], capture, flat(page, right, up))
     for row, handles in enumerate(_legend(capture)):
         figure.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 0.055 - 0.05 * row), ncols=len(handles))
@@ -63,37 +60,10 @@ def write_cameras(scene: Any, path: Path, ndc: bool = False) -> Path:
     return save_png(camera_figure(capture_of(scene, ndc)), path)
 
 
-def thinned(splits: NDArray[np.str_], most: int) -> NDArray[np.int64]:
-    """Return at most ``most`` places of ``splits`` (N,): each split has its share, evenly spaced, and at least one."""
-    if len(splits) <= most:
-        return np.arange(len(splits))
-    places = [np.flatnonzero(splits == split) for split in np.unique(splits)]
-    shares = [max(1, most * len(one) // len(splits)) for one in places]
-    spaced = [one[np.linspace(0, len(one) - 1, share).round().astype(int)] for one, share in zip(places, shares)]
-    return np.sort(np.concatenate(spaced))
-
-
-def pyramids_of(capture: Capture) -> tuple[NDArray[np.int64], float]:
-    """Return which cameras get a pyramid, and how deep it is."""
-    from scipy.spatial import cKDTree
-
-    gap = np.inf
-    for most in MOST:
-        chosen = thinned(capture.splits, most)
-        origins = capture.origins[chosen]
-        if len(origins) > 1:
-            gap = float(np.median(cKDTree(origins).query(origins, k=2)[0][:, 1]))
-        if APART * gap >= SMALLEST * capture.span:
-            break
-    side = np.clip(APART * gap, SMALLEST * capture.span, LARGEST * capture.span)
-    wide = np.median(np.max(np.array(capture.size)[::-1] / capture.intrinsics[:, :2], axis=1))
-    return chosen, float(side / max(1.0, wide))
-
-
 def _dress_space(axes: Axes, capture: Capture, page: Page) -> None:
     """Draw the perspective: the ground with its squares, the directions of the world, then all the rest."""
     seen = perspective(capture, page)
-    extent = np.concatenate([capture.origins, capture.room]) @ page.axes.T
+    extent = capture.extent @ page.axes.T
     cell = nice(float(np.ptp(extent[:, :2], axis=0).max()) / 6)
     low, high = np.floor(extent.min(0) / cell) * cell, np.ceil(extent.max(0) / cell) * cell
     floor = float(extent[:, 2].min())
@@ -115,15 +85,15 @@ def _dress_space(axes: Axes, capture: Capture, page: Page) -> None:
 
 
 def _compass(axes: Axes, seen: Seen, capture: Capture) -> None:
-    """Draw which way the axes of the world run, in the lower right corner."""
+    """Draw which way the axes of the world run, in the upper right corner."""
     ends = seen.onto(capture.look + 0.01 * capture.span * np.concatenate([np.zeros((1, 3)), np.eye(3)]))[:, :2]
     directions = (ends[1:] - ends[0]) / np.linalg.norm(ends[1:] - ends[0], axis=1).max()
-    middle, turned = np.array([0.93, 0.07]), np.array([PLACES["space"][3] * HEIGHT / (PLACES["space"][2] * WIDTH), 1.0])
+    middle, turned = np.array([0.93, 0.9]), np.array([PLACES["space"][3] * HEIGHT / (PLACES["space"][2] * WIDTH), 1.0])
     for name, direction in zip("xyz", directions):
-        tip, label = middle + 0.06 * turned * direction, middle + 0.085 * turned * direction
+        tip, label = middle + 0.06 * turned * direction, tuple(middle + 0.085 * turned * direction)
         axes.plot(*np.stack([middle, tip]).T, color=PALETTE["muted"], linewidth=1.0, transform=axes.transAxes)
-        style = {"color": PALETTE["muted"], "size": 7, "ha": "center", "va": "center"}
-        axes.text(*label, name, transform=axes.transAxes, **style)
+        style: Any = {"color": PALETTE["muted"], "size": 7, "ha": "center", "va": "center"}
+        axes.annotate(name, label, xycoords="axes fraction", **style)
 
 
 def _draw(axes: Axes, capture: Capture, seen: Seen) -> None:
@@ -143,12 +113,12 @@ def _draw(axes: Axes, capture: Capture, seen: Seen) -> None:
     _pyramids(axes, capture, seen, chosen, images)
     x, y, _ = seen.onto(capture.look)
     axes.plot(x, y, "+", color=PALETTE["red"], markersize=9 if seen.deep else 6, markeredgewidth=1.5, zorder=6)
-    _fit(axes, seen.onto(np.concatenate([capture.origins, capture.room, images.reshape(-1, 3), capture.look[None]])))
+    _fit(axes, seen.onto(np.concatenate([capture.extent, images.reshape(-1, 3)]))[:, :2])
 
 
 def _fit(axes: Axes, held: Array) -> None:
-    """Set the limits so that all that is ``held`` (n, 2 or 3) is inside and a unit is as long to both sides."""
-    low, high = held[:, :2].min(0), held[:, :2].max(0)
+    """Set the limits so that all that is ``held`` (n, 2) is inside and a unit is as long to both sides."""
+    low, high = held.min(0), held.max(0)
     share = axes.get_position()
     inches = np.array([share.width * WIDTH, share.height * HEIGHT])
     half = 0.54 * float(((high - low) / inches).max()) * inches
@@ -206,7 +176,7 @@ def _points(axes: Axes, capture: Capture, seen: Seen) -> None:
     """Draw some points on surfaces, those around the room and the cameras."""
     if not len(capture.points):
         return
-    extent = np.concatenate([capture.origins, capture.room])
+    extent = capture.extent
     spare = 0.1 * capture.span
     inside = ((capture.points > extent.min(0) - spare) & (capture.points < extent.max(0) + spare)).all(1)
     kept = capture.points[inside]

@@ -16,6 +16,10 @@ Array = NDArray[np.float64]
 
 SPLITS = {"train": "fitted", "val": "watched", "test": "held out", "": "not used"}
 """What a frame is for, and how that is said."""
+MOST = (120, 80, 50, 30)
+"""Pyramids that are drawn: as many as do not run into each other; the other cameras are dots."""
+SMALLEST, LARGEST, APART = 0.02, 0.055, 0.75
+"""Side of a pyramid: in diagonals of what there is to see, and in gaps between neighbours."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +70,18 @@ class Capture:
         return at, float(self.near[at]), float(self.far[at])
 
     @property
+    def extent(self) -> Array:
+        """(n, 3) cameras, room and the place they look at; where all of it is one spot, some space around it."""
+        places = np.concatenate([self.origins, self.room, self.look[None]])
+        least = 0.01 * float(np.abs(places).max()) or 1.0
+        if float(np.ptp(places, axis=0).max()) >= least:
+            return places
+        return np.concatenate([places, box_corners(places.mean(0) - least, places.mean(0) + least)])
+
+    @property
     def span(self) -> float:
-        """The diagonal of the smallest box around cameras, room and the place they look at."""
-        extent = np.concatenate([self.origins, self.room, self.look[None]])
-        return float(np.linalg.norm(np.ptp(extent, axis=0))) or 1.0
+        """The diagonal of what there is to see."""
+        return float(np.linalg.norm(np.ptp(self.extent, axis=0)))
 
 
 def capture_of(scene: Any, ndc: bool = False) -> Capture:
@@ -103,6 +115,41 @@ def capture_of(scene: Any, ndc: bool = False) -> Capture:
         far=scene.far,
         points=np.zeros((0, 3)) if scene.points is None else np.asarray(scene.points, float),
     )
+
+
+def thinned(origins: Array, splits: NDArray[np.str_], most: int) -> NDArray[np.int64]:
+    """Return at most ``most`` of the cameras at ``origins`` (N, 3), spread evenly over the place.
+
+    Each split has its share, and at least one: it begins with its first camera, and takes the one that is farthest from
+    all that are taken.
+    """
+    if len(splits) <= most:
+        return np.arange(len(splits))
+    names, sizes = np.unique(splits, return_counts=True)
+    away, taken = np.full(len(splits), np.inf), []
+    for name, size in zip(names, sizes):
+        here = np.flatnonzero(splits == name)
+        for _ in range(1 + (most - len(names)) * int(size) // len(splits)):
+            taken.append(int(here[away[here].argmax()]))
+            away = np.minimum(away, np.linalg.norm(origins - origins[taken[-1]], axis=1))
+    return np.unique(taken)
+
+
+def pyramids_of(capture: Capture) -> tuple[NDArray[np.int64], float]:
+    """Return which cameras get a pyramid, and how deep it is."""
+    from scipy.spatial import cKDTree
+
+    gap = np.inf
+    for most in MOST:
+        chosen = thinned(capture.origins, capture.splits, most)
+        origins = capture.origins[chosen]
+        if len(origins) > 1:
+            gap = float(np.median(cKDTree(origins).query(origins, k=2)[0][:, 1]))
+        if APART * gap >= SMALLEST * capture.span:
+            break
+    side = np.clip(APART * gap, SMALLEST * capture.span, LARGEST * capture.span)
+    wide = np.median(np.max(np.array(capture.size)[::-1] / capture.intrinsics[:, :2], axis=1))
+    return chosen, float(side / max(1.0, wide))
 
 
 def facts_of(capture: Capture) -> list[list[str]]:

@@ -47,7 +47,7 @@ def flat(page: Page, right: int, up: int) -> Seen:
 
 def perspective(capture: Capture, page: Page) -> Seen:
     """Return the view of an onlooker above the ground, behind and beside the cameras where they look one way."""
-    extent = np.concatenate([capture.origins, capture.room, capture.look[None]]) @ page.axes.T
+    extent = capture.extent @ page.axes.T
     middle = (extent.min(0) + extent.max(0)) / 2
     turn, lift = np.radians([BESIDE if page.facing else BEHIND, LIFT])
     towards = np.array([np.sin(turn) * np.cos(lift), -np.cos(turn) * np.cos(lift), np.sin(lift)])

@@ -68,7 +68,7 @@ def wandb_facts(facts: RunFacts, report: Path | None = None) -> dict[str, Any]:
     if facts.concepts:
         found["tables/concepts"] = wandb.Table(columns=list(CONCEPT_COLUMNS), data=concept_rows(facts))
     if report is not None:
-        found |= _files(report, "accuracy_*.png")
+        found |= _files(report, "accuracy_*.png") | _files(report, "cameras.png")
     return {key: value for key, value in found.items() if not isinstance(value, list) or value}
 
 

@@ -170,18 +170,12 @@ def cameras_of(
         pixel_centre,
         views.ndc,
     )
-    if views.ndc and not _ahead(cameras):
+    if views.ndc and not cameras.ahead():
         raise UserError(
             "this field was fitted in normalised device coordinates, and a camera of the path looks away from them; "
             "type task.path=spiral"
         )
     return cameras
-
-
-def _ahead(cameras: Views) -> bool:
-    """Tell whether all rays of all cameras run towards -z, as normalised device coordinates want it."""
-    corners = cameras.table[cameras.camera][:, [0, 0, -1, -1], [0, -1, 0, -1]]  # (F, 4, 3)
-    return bool(((cameras.poses[:, None, 2, :3] * corners).sum(-1) < 0).all())
 
 
 def poses_of_file(name: str) -> Floats:

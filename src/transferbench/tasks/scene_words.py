@@ -44,11 +44,15 @@ class Asked(NamedTuple):
         vectors: by word, (E,) of length 1: the names of the scene's things, then the user's own words.
         negatives: (N, E) those of ``CANONICAL``.
         prompts: the sentences that each word was put into.
+        own: the words of the user's own, which are always shown.
+        unknown: the words that are not among the concepts of the captions that the teacher learned from.
     """
 
     vectors: dict[str, Tensor]
     negatives: Tensor
     prompts: tuple[str, ...]
+    own: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -72,12 +76,13 @@ def asked_of(teacher: Any, names: Sequence[str], own: Sequence[str], prompts: Se
             raise UserError(f"task.ask={list(own)}: this teacher knows no words; take +experiment=n3f_words")
         return None
     every = list(dict.fromkeys([*names, *own]))
-    if unknown := [name for name in every if not words.knows(first_name(name))]:
-        log.warning("the teacher's tokeniser knows no piece of %s", ", ".join(map(repr, unknown)))
+    unknown = tuple(name for name in every if not words.knows(first_name(name)))
+    if unknown:
+        log.warning("not among the concepts of the teacher's captions: %s", ", ".join(map(repr, unknown)))
     texts = [fill(prompt, word) for prompt in prompts for word in (*every, *CANONICAL)]
     vectors = class_weights(words(texts).view(len(prompts), len(every) + len(CANONICAL), -1)).T
     refuse_non_finite(vectors.numpy())
-    return Asked(dict(zip(every, vectors)), vectors[len(every) :], tuple(prompts))
+    return Asked(dict(zip(every, vectors)), vectors[len(every) :], tuple(prompts), tuple(own), unknown)
 
 
 def refuse_reduction(dimensions: int | None, width: int) -> None:
@@ -93,15 +98,15 @@ def examine_words(task: Any, data: Any, device: str) -> Examined:
     """Ask for every name of the scene in every held-out view, of the student and of the three forms of the teacher.
 
     A pixel's score is its relevancy to the name; views that do not show the thing are left out, and so are transparent
-    pixels. Average precisions are averaged over views, then over names: ``field/<form>/map_words``. What else
-    ``task.asked`` knows, the user's own words, is shown in the first view, without a score.
+    pixels. Average precisions are averaged over views, then over names: ``field/<form>/map_words``. Own words of the
+    user that are no names are shown in the first view, without a score.
     """
     scene, asked = data.scene, task.asked
     frames, kinds = judged(scene), kinds_of(scene)
     views = {kind.name: [frame for frame in frames if shows(scene, frame, kind)] for kind in kinds}
     named = [name for name, places in views.items() if places]
-    first = {name: views[name][0] for name in named[:SHOWN]}
-    first |= {word: frames[0] for word in asked.vectors if word not in views and frames}
+    first = {name: views[name][0] for name in named if name in named[:SHOWN] or name in asked.own}
+    first |= {word: frames[0] for word in asked.own if word not in views and frames}
     found: dict[str, dict[str, list[float | None]]] = {name: {form: [] for form in FORMS} for name in named}
     panels: dict[str, dict[str, Any]] = {}
     with frozen(task, device), torch.inference_mode():
@@ -151,9 +156,11 @@ def _said(asked: Asked, names: int, frames: int, chance: float | None) -> str:
     """Say what was asked, and what by chance would be found."""
     if chance is None:
         return "Asked in words: nothing that masks name is there to be found, so there is no score."
+    unknown = ", ".join(map(repr, asked.unknown))
+    unlearned = f" Not among the concepts of the teacher's captions: {unknown}." if unknown else ""
     prompt = f"'{asked.prompts[0]}'" if len(asked.prompts) == 1 else f"the mean of {len(asked.prompts)} prompts"
     return (
         f"{names} names, each asked for in words ({prompt}) in {frames} held-out views; a pixel is the more relevant "
         f"the more its features are like the name rather than like {', '.join(map(repr, CANONICAL))}. A map that says "
-        f"nothing would reach {100 * chance:.2f}\u00a0%."
+        f"nothing would reach {100 * chance:.2f}\u00a0%.{unlearned}"
     )

@@ -82,6 +82,11 @@ class Viewing:
             self.pixel_centre,
             ndc,
         )
+        if ndc and not self.views.ahead():
+            raise UserError(
+                f"{scene.name}: not all of its cameras look the same way, and normalised device coordinates have no "
+                "place for what is behind them; set task.ndc=false, or data.spherify=true"
+            )
         self.own_background = torch.full((3,), 1.0 if scene.background == "white" else 0.0)
         self.images = torch.from_numpy(scene.images)
         if ndc:  # projected rays lie in a cube of their own
