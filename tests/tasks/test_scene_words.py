@@ -170,6 +170,9 @@ def test_own_words_are_shown_without_a_score() -> None:
     assert "teacher, 0.50 to 1.00" in rows["Asking for disc"], "elsewhere nothing is like it, nor like another word"
     assert "teacher, 0.50 to 0.50" in rows["Asking for red ball"]
     assert all(one.shape == (SIZE, SIZE, 3) for panel in found.panels for _, one in panel["pictures"])
+    teacher = found.panels[0]["pictures"][1][1].astype(int).sum(-1)
+    box = made.labels[3] == 1
+    assert teacher[box].min() > teacher[:, :-1][~box[:, :-1]].max() > teacher[:, -1].max(), "black where nothing is"
 
 
 def test_own_words_that_are_names_are_shown_however_many_names_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

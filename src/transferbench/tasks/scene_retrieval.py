@@ -177,9 +177,16 @@ def truth_of(scene: Any, frame: int, thing: Kind | Click) -> NDArray[np.bool_]:
     return np.isin(scene.labels[frame], thing.labels)
 
 
+def visible_of(scene: Any, frame: int) -> NDArray[np.bool_]:
+    """Return where a view shows something (H, W): everywhere but where it is transparent."""
+    image = scene.images[frame]
+    found: NDArray[np.bool_] = image[..., 3] > 0 if image.shape[-1] == 4 else np.ones(image.shape[:2], bool)
+    return found
+
+
 def precision(scene: Any, frame: int, thing: Kind | Click, distances: Tensor) -> float | None:
     """Return the average precision of nearness as a score of the pixels that show something."""
-    visible = scene.images[frame][..., 3] > 0 if scene.images.shape[-1] == 4 else np.ones(distances.shape, bool)
+    visible = visible_of(scene, frame)
     return average_precision(-distances.numpy()[visible], truth_of(scene, frame, thing)[visible])
 
 

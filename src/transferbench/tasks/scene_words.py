@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from transferbench.tasks.scene_retrieval import (
     shows,
     stretched,
     truth_of,
+    visible_of,
 )
 from transferbench.text.prompts import fill, first_name
 
@@ -131,11 +133,18 @@ def relevancies(asked: Asked, word: str, maps: Mapping[str, Tensor]) -> dict[str
 
 
 def shown(task: Any, scene: Any, word: str, frame: int, likely: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return a row of pictures: a view, where teacher and student find a word, and the truth where there is one."""
+    """Return a row of pictures: a view, where teacher and student find a word, and the truth where there is one.
+
+    What is relevant is bright, from the least to the most of what the view shows; where it shows nothing it is black.
+    """
+    visible = visible_of(scene, frame)
+    visible = visible if visible.any() else ~visible
     pictures = [("view", picture(task.truth(frame)))]
     for form, name in (("teacher", "teacher"), ("teacher_bilateral", "teacher, bilateral"), ("student", "student")):
-        values = likely[form].numpy()
-        pictures.append((f"{name}, {values.min():.2f} to {values.max():.2f}", shaded(stretched(values))))
+        values = likely[form].numpy()[visible]
+        bright = np.zeros(visible.shape)
+        bright[visible] = 0.1 + 0.9 * stretched(values)
+        pictures.append((f"{name}, {values.min():.2f} to {values.max():.2f}", shaded(bright)))
     kind = next((kind for kind in kinds_of(scene) if kind.name == word), None)
     if kind is not None:
         pictures.append(("truth", shaded(truth_of(scene, frame, kind).astype(float))))
