@@ -61,6 +61,8 @@ def records(file: Path) -> Iterator[Any]:
             place += BLOCK - place % BLOCK
             continue
         length, kind = struct.unpack("<HB", data[place + 4 : place + 7])
+        if place + 7 + length > len(data):  # it is being written
+            return
         whole += data[place + 7 : place + 7 + length]
         place += 7 + length
         if kind in (1, 4):  # whole, or the last part
