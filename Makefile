@@ -2,6 +2,7 @@
 .PHONY: help setup demo test test-slow check bench docs wheel clean
 
 PYTHON ?= python3
+WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -21,11 +22,11 @@ setup: $(READY)  ## make .venv with everything pinned in requirements.lock
 demo: setup  ## the main job: pretrain t-ReX on the embedded world, evaluate, report
 	$(BIN)/python -m transferbench +experiment=trex
 
-test: setup  ## the tests, a few minutes
-	$(BIN)/python -m pytest -m "not slow"
+test: setup  ## the tests, in WORKERS=2 processes
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist worksteal
 
 test-slow: setup  ## all tests, with those that train in earnest
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: setup  ## ruff and mypy --strict
 	$(BIN)/ruff format --check src tests benchmarks

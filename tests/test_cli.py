@@ -145,6 +145,17 @@ def test_needs_run_first_once_and_hand_on_their_folders(
     assert said(capsys, *words[:3], "needs.teacher=/nowhere")[0] == 2
 
 
+def test_a_need_that_would_be_fitted_to_another_scene_is_refused_before_anything_is_done(
+    capsys: pytest.CaptureFixture[str], planned: list[Job], tmp_path: Path
+) -> None:
+    for experiment, name in {"n3f": "base", "edit_scene": "model"}.items():
+        code, _, err = said(
+            capsys, f"+experiment={experiment}", "data=scene", f"data.root={tmp_path}", f"outputs={tmp_path / 'out'}"
+        )
+        assert code == 2 and f"type needs.{name}=outputs/" in err
+    assert not planned and not (tmp_path / "out").exists()
+
+
 def test_the_digest_follows_what_a_need_is_and_not_where_it_lies(
     capsys: pytest.CaptureFixture[str], planned: list[Job], tmp_path: Path
 ) -> None:

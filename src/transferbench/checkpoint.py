@@ -196,9 +196,27 @@ def dense_teacher(
     if not hasattr(network.head, "embed_text"):
         raise UserError(f"{path}: this run compares no images with texts; see +experiment=clip")
     teacher: nn.Module = build(node)(network.backbone, head=network.head)
-    reading = {"_target_": "transferbench.models.words.Words", "_partial_": True}
-    teacher.words = build(reading)(network.head, network.text)
+    teacher.words = _reader(network)
     return teacher
+
+
+def words_of(path: str) -> Any:
+    """Return what reads words into the space of the features of a fitted field (``models.words.Words``).
+
+    ``path`` is a run on a scene; the network that reads is that of its teacher, which has to be where it was.
+
+    Raises:
+        UserError: as ``read``; or the field has no features, or none that compare with words.
+    """
+    teacher = facts_of(path)["config"]["task"].get("teacher") or {}
+    if not teacher.get("by_words"):
+        raise UserError(f"{path}: the features of this run compare with no words; name a run of +experiment=n3f_words")
+    return _reader(load(teacher["path"]))
+
+
+def _reader(network: Network) -> Any:
+    reading = {"_target_": "transferbench.models.words.Words", "_partial_": True}
+    return build(reading)(network.head, network.text)
 
 
 def _is_ours(path: str) -> bool:

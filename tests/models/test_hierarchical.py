@@ -15,7 +15,7 @@ from transferbench.models.fields import Branch, OwnField, with_features
 from transferbench.models.hierarchical import Hierarchical
 from transferbench.models.nerf import NeRF
 from transferbench.nerf.bundle import Rays
-from transferbench.nerf.rendering import ray_features, render
+from transferbench.nerf.rendering import composite, render
 from transferbench.nerf.sampling import refined
 from transferbench.nerf.views import Views
 
@@ -130,8 +130,7 @@ def test_both_fields_features_are_squashed_and_composited() -> None:
     z = torch.linspace(1, 4, 8).expand(24, 8)
     points = rays.origins[:, None] + z[..., None] * rays.directions[:, None]
     raw = model.coarse(points, rays.views[:, None].expand_as(points)).features
-    normed = torch.nn.functional.normalize(coarse.features, dim=1)
-    torch.testing.assert_close(normed, ray_features(coarse.weights, raw))
+    torch.testing.assert_close(coarse.features, composite(coarse.weights, raw.tanh()))
     assert fine.features.shape == (24, 5)
 
 

@@ -235,6 +235,18 @@ def test_a_ray_that_misses_the_box_begins_at_its_near_end() -> None:
     assert (points >= 0).all() and (points <= 1).all()
 
 
+def test_a_ray_that_misses_the_box_is_sampled_evenly_for_half_a_box() -> None:
+    model = marched(side=4, samples=32)
+    model.place(-torch.ones(3), torch.ones(3), True)
+    away = torch.tensor([[0.3, 1, 0]] * 4)
+    behind = replace(camera(2, eye=(1.2, 0.0, 0.0)), directions=torch.tensor([[1.0, 0, 0]] * 4), views=away)
+    for rays in (replace(camera(2, eye=(3.0, 0.0, 0.0)), directions=away, views=away), behind):
+        packed, _, _ = model.march(replace(rays, near=torch.full((4,), 0.1), far=torch.full((4,), 50.0)), False)
+        close = packed.near < 1.0
+        assert (packed.far - packed.near)[close].max() <= model.step + 1e-5
+        assert packed.far.max() > 49
+
+
 def test_what_stands_between_a_camera_and_the_box_is_seen() -> None:
     def plate(points: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         x = (points[..., 0] - 0.5) * 4  # contracted: 1.5 is at a distance of 2

@@ -16,7 +16,6 @@ from transferbench.nerf.mixing import (
     mix,
     mixed_values,
     mixing_loss,
-    moving,
     presence,
     separate_values,
     separate_weights,
@@ -120,7 +119,6 @@ def test_masks_are_what_indicators_would_render_to() -> None:
     share = mix(3 * random(5, 6, 3), random(5, 6, seed=1)).weights
     indicator = torch.eye(3, dtype=torch.float64).expand(5, 6, 3, 3)
     torch.testing.assert_close(presence(share), mixed_values(share, indicator))
-    torch.testing.assert_close(moving(share), presence(share)[:, 1] + presence(share)[:, 2])
 
 
 def test_a_stream_alone_is_dimmed_by_itself_alone() -> None:

@@ -72,6 +72,15 @@ def test_cameras_that_look_away_from_each_other_are_in_the_middle_of_what_they_s
     assert place.unbounded and (place.high - place.low)[0] == pytest.approx(1.0)
 
 
+def test_an_arc_in_front_of_a_thing_has_it_in_the_box_though_nobody_says_how_far_it_is() -> None:
+    for half in (6, 15, 28):
+        angles = np.radians(np.linspace(-half, half, 15))
+        eyes = np.stack([4 * np.sin(angles), -4 * np.cos(angles), np.zeros(15)], 1)
+        place = placed(np.stack([look_at(eye, (0.0, 0.0, 0.0)) for eye in eyes]))
+        np.testing.assert_allclose((place.low + place.high) / 2, 0, atol=0.3)
+        assert 3.5 < (place.high - place.low)[0] / 2 < 4.5
+
+
 def test_a_box_that_the_scene_brings_is_taken() -> None:
     place = placed(orbit((0.0, 0.0, 0.0)), box=np.array([[-1.0, -2, -3], [1, 2, 3]]))
     assert place.low.tolist() == [-1, -2, -3] and place.high.tolist() == [1, 2, 3] and not place.unbounded

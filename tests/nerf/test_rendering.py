@@ -9,14 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from transferbench.nerf.editing import unit
 from transferbench.nerf.rendering import (
     EPSILON,
     composite,
     deltas,
-    feature_loss,
     in_chunks,
     on_background,
-    ray_features,
     render,
     weights,
 )
@@ -172,23 +171,9 @@ def test_features_are_those_of_the_reference_code() -> None:
     share = torch.tensor([[0.0, 0.5, 0.432332, 0.0]])
     raw = torch.tensor([[[0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, 0.0]]])
     torch.testing.assert_close(composite(share, raw.tanh()), torch.tensor([[0.380797, 0.416780]]), rtol=0, atol=2e-6)
-    rendered = ray_features(share, raw)
+    rendered = unit(composite(share, raw.tanh()))
     torch.testing.assert_close(rendered, torch.tensor([[0.674519, 0.738257]]), rtol=0, atol=2e-6)
-    loss = feature_loss(rendered, torch.tensor([[1.0, 0.0]]))
-    assert loss.item() == pytest.approx(0.650962, abs=3e-6)
-    assert 1e-3 * loss.item() == pytest.approx(6.50962e-4, abs=3e-9)
-    raw_sum = torch.nn.functional.normalize(composite(share, raw), dim=-1)
-    torch.testing.assert_close(ray_features(share, raw, squash=False), raw_sum)
-
-
-def test_the_feature_loss_is_two_minus_two_cosines() -> None:
-    a, b = (torch.nn.functional.normalize(random(50, 8, seed=s) - 0.5, dim=-1) for s in (0, 1))
-    for x, y in zip(a, b):
-        loss = feature_loss(x[None], y[None]).item()
-        assert loss == pytest.approx(2 - 2 * float(x @ y)) and 0 <= loss <= 4
-    assert feature_loss(a, -a).item() == pytest.approx(4) and feature_loss(a, a).item() == 0
-    each = [feature_loss(x[None], y[None]).item() for x, y in zip(a, b)]
-    assert feature_loss(a, b).item() == pytest.approx(sum(each) / len(each))
+    assert (rendered - torch.tensor([[1.0, 0.0]])).square().sum().item() == pytest.approx(0.650962, abs=3e-6)
 
 
 class Parts(NamedTuple):

@@ -76,6 +76,14 @@ def test_device_coordinates_are_those_of_the_reference_code() -> None:
     torch.testing.assert_close((whole.origins, whole.directions), (moved, turned))
 
 
+def test_cameras_off_the_middle_reach_beyond_the_cube_of_device_coordinates() -> None:
+    poses = np.repeat(np.eye(4)[None], 2, 0)
+    poses[1, :2, 3] = 0.3, -0.1
+    low, high = views(poses, [80, 80, 50, 40], (80, 100), ndc=True).reached()
+    np.testing.assert_allclose(high, [0.99 + 2 * 80 / 100 * 0.3, 1.0, 1.0], rtol=1e-5)
+    np.testing.assert_allclose(low, [-1.0, -79 / 80 - 2 * 80 / 80 * 0.1, -1.0], rtol=1e-5)
+
+
 @pytest.mark.parametrize("fisheye", [False, True])
 def test_directions_go_through_the_lens(fisheye: bool) -> None:
     poses = np.stack([look_at((1, -3, 2), (0.1, 0.2, 0.3), roll=0.2), look_at((0.5, 3, 1), (0, 0, 0))])

@@ -183,7 +183,7 @@ def test_a_scene_is_drawn_into_a_file(tmp_path: Path) -> None:
     poses = orbit(8, 4.0)
     scene = SimpleNamespace(
         images=np.zeros((8, *SIZE, 4), np.uint8), poses=poses, intrinsics=np.tile([35.0, 35, 20, 15], (8, 1)),
-        height=SIZE[0], width=SIZE[1], near=None, far=None, box=np.array([[-1.0] * 3, [1.0] * 3]), points=None,
+        height=SIZE[0], width=SIZE[1], near=None, far=None, points=None, closed_box=np.array([[-1.0] * 3, [1.0] * 3]),
         train=(0, 1, 2), val=(3,), test=(4, 5), frontal=False,
     )  # fmt: skip
     path = write_cameras(scene, tmp_path / "deep" / "cameras.png")

@@ -48,7 +48,8 @@ def scene(poses: np.ndarray, **changes: Any) -> SimpleNamespace:
         "test": (count - 2, count - 1),
         "frontal": False,
     }
-    return SimpleNamespace(**given | changes)
+    given |= changes
+    return SimpleNamespace(**given, closed_box=given["box"] if given["images"].shape[-1] == 4 else None)
 
 
 def forward(count: int = 8) -> np.ndarray:

@@ -24,7 +24,7 @@ def scene_of(poses: np.ndarray, **changed: Any) -> Any:
     count = len(poses)
     given = {"name": "made", "poses": poses, "near": None, "far": None, "times": None}
     given |= {"train": tuple(range(count - 2)), "val": (), "test": (count - 2, count - 1), **changed}
-    return SimpleNamespace(**given)
+    return SimpleNamespace(**given, held_out=given["test"] or given["val"])
 
 
 def around() -> Any:
@@ -38,7 +38,7 @@ def facing() -> Any:
     return scene_of(np.stack([look_at(eye, (0.0, 0.0, -4.0), (0.0, 1.0, 0.0)) for eye in eyes]))
 
 
-def path(word: str, scene: Any, count: int | None = None) -> CameraPath:
+def path(word: str | None, scene: Any, count: int | None = None) -> CameraPath:
     return path_of(word, scene, placed(scene.poses, scene.near, scene.far), count)
 
 
@@ -68,6 +68,8 @@ def test_a_spiral_suits_cameras_on_one_side() -> None:
     assert off.max() < 0.4  # unknown bounds: near what the cameras look at
     known = scene_of(scene.poses, near=np.full(10, 2.0), far=np.full(10, 10.0))
     assert not np.allclose(path("spiral", known, 20).poses, found)
+    np.testing.assert_array_equal(path(None, scene, 20).poses, found)
+    np.testing.assert_array_equal(path(None, around(), 20).poses, path("orbit", around(), 20).poses)
     with pytest.raises(UserError, match=r"from all sides.*task\.path=orbit"):
         path("spiral", around())
 

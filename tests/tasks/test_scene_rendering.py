@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ def to_the_ball(pose: np.ndarray, height: int = HEIGHT, width: int = WIDTH, foca
 class Made(SceneData):
     def __init__(self, scene: Scene) -> None:
         super().__init__(None, Draw(rays=8))
-        self.made = scene
+        self.made, self.name = scene, scene.name
         self.setup()
 
     def read(self) -> Scene:
@@ -218,6 +218,27 @@ def test_features_and_relevance_tell_the_halves_apart(tmp_path: Path) -> None:
     assert colours["red"] != colours["green"]
 
 
+class Words:
+    """Reads the halves of the ball by their features, and all else as what neither has."""
+
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        axes = [next((axis for axis, word in enumerate(("red", "green")) if word in text), 2) for text in texts]
+        return torch.eye(4)[axes]
+
+    def knows(self, text: str) -> bool:
+        return True
+
+
+def test_words_are_a_query_too(tmp_path: Path) -> None:
+    rendered(tmp_path, marched(True), what=["colour", "relevance"], ask="green thing", words=Words, frames=4)
+    for frame in range(4):
+        colour, relevance = pixels(tmp_path, "colour", frame), pixels(tmp_path, "relevance", frame).sum(2)
+        red, green = ((colour == paint).all(2) for paint in ((255, 0, 0), (0, 255, 0)))
+        if red.any() and green.any():
+            assert relevance[green].min() > relevance[red].max()
+        assert relevance[colour.min(2) == 255].max() <= DARK
+
+
 def test_a_pixel_is_a_query_too(tmp_path: Path) -> None:
     scene = made_scene()
     row, column = np.argwhere(scene.labels[2] == 2)[0]  # type: ignore[index]
@@ -314,7 +335,11 @@ def test_what_cannot_be_rendered_is_told_before(monkeypatch: pytest.MonkeyPatch)
     seek: dict[str, Any] = {"what": ["relevance"]}
     assert "task.what=['color']: expected some of colour" in wrong(what=["color"])
     assert "task.frames=0: expected 1 or more" in wrong(frames=0)
-    assert "give both" in wrong(query="red half") and "give both" in wrong(what=["relevance"])
+    for given in ({"query": "red half"}, {"ask": "fox"}, seek, {"query": "red half", "ask": "fox", **seek}):
+        assert "type 'task.what=[colour,relevance]' and either task.query=mug or task.ask=" in wrong(**given)
+    assert "task.ask=['fox']: this teacher knows no words" in wrong(featured, ask="fox", **seek)
+    assert "this field has no features" in wrong(ask="fox", words=Words, **seek)
+    assert "' ' is no word" in wrong(featured, ask=" ", words=Words, **seek)
     assert "did you mean orbit?" in wrong(path="orbits")
     assert "this field has no features" in wrong(what=["features"]) and "n3f" in wrong(query="red half", **seek)
     assert "there are red half, green half; did you mean red half?" in wrong(featured, query="red hall", **seek)

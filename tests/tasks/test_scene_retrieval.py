@@ -36,7 +36,8 @@ def scene(**changed: Any) -> Any:
     images[..., 3] = 255
     images[:, :, -1, 3] = 0
     given = {"images": images, "labels": labels, "label_names": ("box", "disc", "disc", "ant"), "labelled": None}
-    return SimpleNamespace(**{**given, "train": TRAIN, "val": (), "test": TEST, **changed})
+    given |= {"train": TRAIN, "val": (), "test": TEST, **changed}
+    return SimpleNamespace(**given, held_out=given["test"] or given["val"])
 
 
 class Task(nn.Module):

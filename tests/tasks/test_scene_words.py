@@ -49,7 +49,8 @@ def scene(**changed: Any) -> Any:
     images[..., 3] = 255
     images[:, :, -1, 3] = 0
     given = {"images": images, "labels": labels, "label_names": NAMES, "labelled": None}
-    return SimpleNamespace(**{**given, "train": TRAIN, "val": (), "test": TEST, **changed})
+    given |= {"train": TRAIN, "val": (), "test": TEST, **changed}
+    return SimpleNamespace(**given, held_out=given["test"] or given["val"])
 
 
 class Words:
@@ -90,7 +91,7 @@ class Task(nn.Module):
 
 
 def told(made: Any, *own: str) -> Asked:
-    found = asked_of(SimpleNamespace(words=Words()), made.label_names, own, ["a photo of a {}."])
+    found = asked_of(Words(), made.label_names, own, ["a photo of a {}."])
     assert found is not None
     return found
 
@@ -198,10 +199,10 @@ def test_views_that_nobody_annotated_are_not_asked() -> None:
 
 
 def test_a_word_is_the_mean_of_its_prompts(caplog: pytest.LogCaptureFixture) -> None:
-    teacher = SimpleNamespace(words=Words())
-    found = asked_of(teacher, ("box", "disc", "disc"), ("box", "\u72d0, fox"), ["a {}", "an ant on a {}"])
+    words = Words()
+    found = asked_of(words, ("box", "disc", "disc"), ("box", "\u72d0, fox"), ["a {}", "an ant on a {}"])
     assert found is not None and list(found.vectors) == ["box", "disc", "\u72d0, fox"] and found.width == WIDTH
-    assert {"a box", "an ant on a \u72d0", "a texture"} <= set(teacher.words.read)
+    assert {"a box", "an ant on a \u72d0", "a texture"} <= set(words.read)
     assert_allclose(found.vectors["box"].numpy(), np.eye(WIDTH)[1])
     both = (np.eye(WIDTH)[3] + np.eye(WIDTH)[WIDTH - 1]) / math.sqrt(2)  # an ant comes before what it is on
     assert_allclose(found.vectors["\u72d0, fox"].numpy(), both, atol=1e-6)
@@ -211,12 +212,11 @@ def test_a_word_is_the_mean_of_its_prompts(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_what_words_cannot_be_told_from_is_refused() -> None:
-    blind = SimpleNamespace()
-    assert asked_of(blind, NAMES, (), ("{}",)) is None
+    assert asked_of(None, NAMES, (), ("{}",)) is None
     with pytest.raises(UserError, match=r"this teacher knows no words; take \+experiment=n3f_words"):
-        asked_of(blind, NAMES, ("fox",), ("{}",))
+        asked_of(None, NAMES, ("fox",), ("{}",))
     with pytest.raises(UserError, match="' ' is no word"):
-        asked_of(SimpleNamespace(words=Words()), NAMES, ("fox", " "), ("{}",))
+        asked_of(Words(), NAMES, ("fox", " "), ("{}",))
     for fits in (None, 16):
         refuse_reduction(fits, 16)
     for dimensions in (8, 32):
@@ -270,3 +270,8 @@ def test_a_field_is_asked_in_words_from_the_command_line(
     assert {"field/student/ap_words/box", "field/student/ap_words/blue_ball"} <= set(metrics)
     page = (folder / "report.html").read_text()
     assert all(f"Asking for {word}" in page for word in ("box", "blue ball", "fox", "red box"))
+    film = ["transferbench", "+experiment=render", *data, *where, "task.frames=2", "task.what=[relevance]"]
+    assert cli.command([*film, f"model.path={tmp_path / 'nerf_fast' / 'a'}", "task.ask=fox", "model=checkpoint"]) == 2
+    assert "has no features" in capsys.readouterr().err
+    assert cli.command([*film, f"model.path={folder}", "task.ask=red box", "model=checkpoint"]) == 0
+    assert len(list((tmp_path / "render" / "a" / "frames").glob("relevance_*.png"))) == 2

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 class Progress(ProgressBar):
     """A rich progress bar over all steps; where the output is no terminal, one line for each tenth of the epochs."""
 
-    def __init__(self, refresh_seconds: float = 0.2) -> None:
+    def __init__(self, refresh_seconds: float = 0.5) -> None:
         super().__init__()
         self.refresh_seconds = refresh_seconds
         self.console = Console()
@@ -43,7 +43,7 @@ class Progress(ProgressBar):
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[facts]}"),
             )
-            self._bar = Bar(*columns, TimeRemainingColumn(), console=self.console)
+            self._bar = Bar(*columns, TimeRemainingColumn(), console=self.console, auto_refresh=False)
             total = int(trainer.estimated_stepping_batches)
             self._task = self._bar.add_task("training", total=total, completed=trainer.global_step, facts="")
             self._bar.start()
@@ -51,12 +51,13 @@ class Progress(ProgressBar):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the images and move the bar, a few times a second."""
-        self._images += extract_batch_size(batch) * trainer.world_size
+        """Count the images and move the bar, now and then."""
+        done = getattr(pl_module, "counted", None) or extract_batch_size(batch)
+        self._images += done * trainer.world_size
         now = time.monotonic()
         if self._bar is not None and now - self._drawn > self.refresh_seconds:
             self._drawn = now
-            self._bar.update(self._task, completed=trainer.global_step, facts=self._facts(trainer))
+            self._bar.update(self._task, completed=trainer.global_step, facts=self._facts(trainer), refresh=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print a line, where there is no bar to look at."""
@@ -84,7 +85,8 @@ class Progress(ProgressBar):
         return "  ".join([*shown, f"{rate:.0f} {self.unit}/s"])
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Close the bar."""
+        """Close the bar where the fit has come to."""
         if self._bar is not None:
+            self._bar.update(self._task, completed=trainer.global_step, facts=self._facts(trainer))
             self._bar.stop()
             self._bar = None

@@ -19,6 +19,8 @@ from transferbench.errors import UserError
 from transferbench.schema import KEPT
 
 STARTED = time.time()
+SCENES = "transferbench.data.scenes."
+"""Where data modules of posed images are."""
 RUN_VARIABLE = "TRANSFERBENCH_RUN"
 """Rank 0 hands its choice of ``run`` to the processes it starts."""
 
@@ -59,7 +61,15 @@ def _plan(config: DictConfig, trail: tuple[str, ...], sweeping: bool, problems: 
         experiment = str(need.get("experiment"))
         if experiment in trail:
             raise UserError(f"needs.{name}: a cycle, {' needs '.join([*trail, experiment])}")
-        before = list(_plan(_compose_need(config, need), (*trail, experiment), False, problems))
+        composed = _compose_need(config, need)
+        if _of_another_scene(config, composed):
+            problems.append(
+                f"needs.{name} would be fitted to a scene of the embedded world, and these data are another one; "
+                f"type needs.{name}=outputs/{experiment}/RUN, a run on these data"
+            )
+            folders[name], digests[name] = "RUN", ""
+            continue
+        before = list(_plan(composed, (*trail, experiment), False, problems))
         yield from before
         if before:
             folders[name], digests[name] = str(before[-1].folder), before[-1].digest
@@ -86,6 +96,12 @@ def _digest_of_run(name: str, path: str, problems: list[str]) -> str:
     except (UserError, KeyError):
         problems.append(f"needs.{name}={path}: no finished run there; name its folder, such as outputs/trex/<run>")
         return ""
+
+
+def _of_another_scene(config: DictConfig, need: DictConfig) -> bool:
+    """Tell whether a need is fitted to a scene of the embedded world for a run on one in a folder."""
+    own, other = (str(OmegaConf.select(one, "data._target_")) for one in (config, need))
+    return own != other and own.startswith(SCENES) and other == f"{SCENES}world.WorldScene"
 
 
 def _used_needs(config: DictConfig) -> list[str]:

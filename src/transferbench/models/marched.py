@@ -90,9 +90,9 @@ class Marched(Placed):
         outer = far if self.unbounded else None
         start, end = torch.maximum(entry, near), torch.minimum(leave, far)
         if self.unbounded:  # what stands before the box, up to its size, counts too; a ray that misses begins at once
-            hit = entry < leave
+            hit = (entry < leave) & (leave > near)
             start = torch.where(hit, torch.maximum(entry - 2, near), near)
-            end = torch.where(hit, end, near)
+            end = torch.maximum(torch.where(hit, end, near), torch.minimum(start + 1, far))  # half a box, at least
         outside = max(self.samples // 4, 1)  # contracted, the outside is half as wide as the box on either side of it
         packed = march(origins, directions, start, end, self.step, self.occupancy, place, draws, outer, outside)
         points = place(origins[packed.ray] + packed.middle[:, None] * directions[packed.ray])

@@ -37,7 +37,7 @@ class Placed(nn.Module):
         if bool(self.cameras.any()) and not torch.allclose(self.cameras, cameras.to(self.cameras), 1e-3, 1e-3):
             raise UserError(
                 f"{name}: this field was fitted to another scene, or to this one read in another way; name the scene "
-                "that it was fitted to (data.scene_seed, data.root, data.thin, task.pixel_centre, task.ndc), or a run "
-                "on this one (needs.base, needs.model)"
+                "that it was fitted to (data.scene_seed, data.concepts, data.root, data.thin, task.pixel_centre, "
+                "task.ndc), or a run on this one (needs.base, needs.model)"
             )
         self.cameras.copy_(cameras)

@@ -90,11 +90,6 @@ def presence(weights: Tensor) -> Tensor:
     return weights.sum(-2)
 
 
-def moving(weights: Tensor) -> Tensor:
-    """Return (R,) how much of each ray is dynamic or actor: the score that the benchmark's masks are held against."""
-    return presence(weights)[..., DYNAMIC:].sum(-1)
-
-
 def separate_weights(opacities: Tensor) -> Tensor:
     """Return the weights (R, S, K) with which each stream is seen alone, as if the others were not there.
 

@@ -60,7 +60,8 @@ def placed(
 
     Without a box the scene is unbounded. Cameras that look at one thing have it in the middle, and stand on the box's
     border; of cameras that look away from each other, or the same way, the middle is where they look on average: at the
-    harmonic mean of ``near`` and ``far`` (N,), or as far as the cameras are apart where those are not known.
+    harmonic mean of ``near`` and ``far`` (N,), or, where those are not known, where their axes come nearest to each
+    other, between one and ten times as far as the cameras are apart.
     """
     if box is not None:
         return Placement(np.asarray(box[0], float), np.asarray(box[1], float), False)
@@ -71,7 +72,7 @@ def placed(
     if near is not None and far is not None:
         depth = 2 / (1 / np.maximum(near, 1e-6 * far) + 1 / far)
     else:
-        depth = np.full(len(origins), max(spread, 1e-6))
+        depth = np.full(len(origins), max(np.clip(np.median(ahead), spread, 10 * spread), 1e-6))
     facing = float(np.linalg.norm(axes.mean(0)))
     if (ahead <= 0).mean() > 0.1 or facing > 0.95 or ahead.min() > 10 * max(spread, 1e-6):
         centre = (origins + depth[:, None] * axes).mean(0)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Background = Literal["white", "black"] | Tensor
@@ -112,19 +111,6 @@ def render(
     disparity = torch.where(empty, torch.zeros_like(depth), opacity / reach)
     colour = on_background(composite(share, colours), opacity, background)
     return Rendered(colour, depth, opacity, disparity, share, None if features is None else composite(share, features))
-
-
-def ray_features(weights: Tensor, raw: Tensor, squash: bool = True) -> Tensor:
-    """Return unit features (R, F) of rays from the ``raw`` features (R, S, F) of their samples.
-
-    ``squash`` takes the samples' hyperbolic tangent first (N3F, arXiv:2209.03494). An empty ray's feature is zero.
-    """
-    return F.normalize(composite(weights, torch.tanh(raw) if squash else raw), dim=-1)
-
-
-def feature_loss(rendered: Tensor, teacher: Tensor) -> Tensor:
-    """Return the mean over rays of the squared distance of unit features (R, F): 2 - 2 cos, in [0, 4] (N3F)."""
-    return (rendered - teacher).square().sum(-1).mean()
 
 
 def in_chunks(function: Callable[..., T], tensors: Sequence[Tensor], size: int) -> T:

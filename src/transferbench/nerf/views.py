@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from transferbench.nerf.bundle import Rays
@@ -94,6 +95,16 @@ class Views(nn.Module):
         rows, columns = torch.tensor([[0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1]])
         corners = self.local(torch.arange(len(self.poses))[:, None], rows, columns)  # (N, 4, 3)
         return bool(((self.poses[:, None, 2, :3] * corners).sum(-1) < 0).all())
+
+    def reached(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the lowest and the highest coordinates (3,) of projected rays: a camera that is off the middle sees
+        beyond the cube [-1, 1] that one at the origin has."""
+        height, width = self.size
+        rows, columns = torch.tensor([[0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1]])
+        frames = torch.arange(len(self.poses)).repeat_interleave(4)
+        rays = self.rays(frames, rows.repeat(len(self.poses)), columns.repeat(len(self.poses)))
+        ends = torch.cat([rays.origins, rays.origins + rays.directions]).double().numpy()
+        return np.minimum(ends.min(0), -1.0), np.maximum(ends.max(0), 1.0)
 
     def local(self, frames: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """Return the directions (..., 3) of pixels (...), which broadcast, in the camera's axes, with z = -1."""

@@ -99,7 +99,7 @@ class FeatureDistillation(FieldFitting):
             UserError: words are asked for that it does not know, or its features would be reduced, which words are not.
         """
         teacher, dimensions = self.teacher(), self.dimensions
-        self.asked = asked_of(teacher, scene.label_names, self.ask, self.prompts)
+        self.asked = asked_of(getattr(teacher, "words", None), scene.label_names, self.ask, self.prompts)
         if self.asked is not None:
             refuse_reduction(dimensions, self.asked.width)
             dimensions = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -19,8 +20,12 @@ from transferbench.nerf.rendering import Rendered
 from transferbench.tasks.pretraining import Pretraining
 from transferbench.tasks.viewing import Viewing, on
 
+log = logging.getLogger(__name__)
+
 SUSPICIOUS = 300
 """Steps after which pictures of one colour mean that the fit has collapsed."""
+MANY, SECONDS = 500_000, 5e-5
+"""Pixels of an image above which a warning is given, and about how long one takes on a CPU (``benchmarks/nerf.py``)."""
 LOOK = 10
 """Steps between two records of the loss."""
 FLAT = 0.004
@@ -49,10 +54,13 @@ class FieldFitting(Viewing, Pretraining):
             tell the empty from the white. Judged is always on the scene's own.
         pixel_centre: where in a pixel its ray goes through.
         ndc: normalised device coordinates for forward-facing scenes.
+        compile: ``torch.compile`` the model's fields, in place, so that checkpoints keep their names.
     """
 
     unit = "rays"
     """Of what is counted while it trains."""
+    counted: int | None = None
+    """How many of them the last step took."""
 
     def __init__(
         self,
@@ -67,6 +75,7 @@ class FieldFitting(Viewing, Pretraining):
         background: Literal["scene", "random"] = "scene",
         pixel_centre: float = 0.5,
         ndc: bool = False,
+        compile: bool = False,
     ) -> None:
         Pretraining.__init__(self, backbone, False, 0)
         if loss not in ("squared", "huber") or background not in ("scene", "random"):
@@ -76,12 +85,30 @@ class FieldFitting(Viewing, Pretraining):
         self.head, self.looked_after = head, 0
         self.optimizer, self.lr, self.decay, self.decay_steps = optimizer, lr, decay, decay_steps
         self.loss, self.background, self.pixel_centre, self.ndc = loss, background, pixel_centre, ndc
+        self.compiled = compile
+
+    def check_data(self, data: Any) -> None:
+        """Take over the scene, and warn of views that take long."""
+        super().check_data(data)
+        height, width = self.views.size
+        if not torch.cuda.is_available() and height * width > MANY:
+            log.warning(
+                "%s has images of %d x %d pixels: a view takes about %d s on a CPU; type data.size=480 for less",
+                data.name, width, height, height * width * SECONDS,
+            )  # fmt: skip
+
+    def on_fit_start(self) -> None:
+        """Compile the fields, for any number of points."""
+        if self.compiled:
+            for name in self.backbone.featured:
+                getattr(self.backbone, name).compile(dynamic=True)
 
     def training_step(self, batch: Any, _: int) -> Tensor:
         """Return the loss of the rays that the model can afford, its own passes summed."""
         frames, rows, columns, pixels = batch
         rays = self.views.rays(frames, rows, columns)
         count: int = self.backbone.affordable(rays)
+        self.counted = count
         background = self.drawn_background(count)
         truth = on(pixels[:count], background)
         passes: list[Rendered] = self.backbone(rays[:count], background)

@@ -25,7 +25,7 @@ def examine_field(task: Any, data: Any, device: str) -> Examined:
     median.
     """
     scene = data.scene
-    frames = scene.test or scene.val or scene.train
+    frames = scene.held_out or scene.train
     which = "test" if scene.test else "val" if scene.val else "train"
     shown = [frames[place] for place in evenly_spaced(len(frames), SHOWN)]
     found: dict[str, list[float]] = {"psnr": [], "ssim": [], "lpips": []}

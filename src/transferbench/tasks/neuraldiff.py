@@ -45,6 +45,7 @@ class NeuralDiffFitting(FieldFitting):
         levels: on which the rate falls, each a run's equal part; an epoch each in the published run of 10.
         sparsity: weight of the mean densities of dynamic and actor.
         pixel_centre: where in a pixel its ray goes through; the released code's is 0.
+        compile: as in ``FieldFitting``; the decomposed field alone.
     """
 
     def __init__(
@@ -58,8 +59,9 @@ class NeuralDiffFitting(FieldFitting):
         levels: int = 10,
         sparsity: float = 0.01,
         pixel_centre: float = 0.5,
+        compile: bool = False,
     ) -> None:
-        super().__init__(backbone, head, optimizer=optimizer, lr=lr, pixel_centre=pixel_centre)
+        super().__init__(backbone, head, optimizer=optimizer, lr=lr, pixel_centre=pixel_centre, compile=compile)
         if levels < 1 or sparsity < 0:
             raise UserError(f"task: found levels={levels}, sparsity={sparsity}; expected 1 or more, 0 or more")
         self.least_lr, self.levels, self.sparsity = least_lr, levels, sparsity
@@ -109,7 +111,7 @@ def examine_motion(task: Any, data: Any, device: str) -> tuple[dict[str, float],
     ``psnr`` is that of all streams together, ``psnr_static`` that of the coarse field, in dB.
     """
     scene = data.scene
-    frames = scene.test or scene.val or scene.train
+    frames = scene.held_out or scene.train
     which = "test" if scene.test else "val" if scene.val else "train"
     shown = {frames[place] for place in evenly_spaced(len(frames), SHOWN)}
     quality: dict[str, list[float]] = {"psnr": [], "psnr_static": []}

@@ -18,7 +18,7 @@ from transferbench.features.extract import evenly_spaced, frozen
 from transferbench.nerf.editing import distance, query_of, unit, valley_threshold
 from transferbench.tasks.examination import Examined
 from transferbench.tasks.field_examination import picture
-from transferbench.tasks.scene_retrieval import SMALLEST, Click, clicks
+from transferbench.tasks.scene_clicks import SMALLEST, Click, clicks
 from transferbench.tasks.viewing import Viewing, on
 
 LOOKED_AT = 6
@@ -40,8 +40,8 @@ class SceneEditing(Viewing):
         threshold: distance of unit features in [0, 2]; None for the valley of the histogram of the fitted views.
         mode: remove or extract.
         coarse: edit the coarse field of two as well, which says where the fine one is looked at; N3F does not.
-        pixel_centre: where in a pixel its ray goes through, as the field was fitted.
-        ndc: normalised device coordinates for forward-facing scenes, as the field was fitted in.
+        fit: what the checkpoint says of the fit (``checkpoint.facts_of``): where in a pixel its rays went through,
+            whether they were projected.
     """
 
     def __init__(
@@ -54,8 +54,7 @@ class SceneEditing(Viewing):
         threshold: float | None = None,
         mode: Literal["remove", "extract"] = "remove",
         coarse: bool = True,
-        pixel_centre: float = 0.5,
-        ndc: bool = False,
+        fit: Mapping[str, Any] | None = None,
     ) -> None:
         if mode not in ("remove", "extract") or not (threshold is None or 0 <= threshold <= 2):
             raise UserError(
@@ -65,7 +64,7 @@ class SceneEditing(Viewing):
             raise UserError("this model has no features to edit by; name a run of +experiment=n3f as needs.model")
         self.backbone, self.head, self.edit = backbone, head, edit
         self.target, self.threshold, self.mode, self.coarse = target, threshold, mode, coarse
-        self.pixel_centre, self.ndc = pixel_centre, ndc
+        self.look_through(fit)
 
     def check_data(self, data: Any) -> None:
         """Take over the scene, and find what to take out."""
@@ -115,7 +114,7 @@ class SceneEditing(Viewing):
         truths = data.without(click.labels[0]) if hasattr(data, "without") and alone else {}
         shown = self.shown(scene, click)
         found: dict[str, Any] = {f"threshold/{name}": threshold, "before": [], "after": [], "panels": []}
-        for frame in frames_of(scene):
+        for frame in scene.held_out or scene.train:
             region = np.isin(scene.labels[frame], click.labels)
             compared = frame in truths and region.sum() >= SMALLEST
             if frame != shown and not compared:
@@ -154,13 +153,18 @@ class SceneEditing(Viewing):
             view = self.view(scene.train[place])
             if view.features is not None:
                 apart.append(distance(view.features, query)[view.opacity > 0.5].cpu())
-        return valley_threshold(torch.cat(apart)).threshold
+        found = torch.cat(apart)
+        if not len(found):
+            raise UserError(
+                "nothing opaque is in the fitted views to tell things by; fit for longer, or type task.threshold=0.5"
+            )
+        return valley_threshold(found).threshold
 
     def shown(self, scene: Any, click: Click) -> int:
         """Return the view that shows most of the thing."""
-        sizes = [int(np.isin(scene.labels[frame], click.labels).sum()) for frame in frames_of(scene)]
-        place: int = frames_of(scene)[int(np.argmax(sizes))]
-        return place
+        frames: tuple[int, ...] = scene.held_out or scene.train
+        sizes = [int(np.isin(scene.labels[frame], click.labels).sum()) for frame in frames]
+        return frames[int(np.argmax(sizes))]
 
     def rendered(self, frame: int) -> Tensor:
         """Return a view (H, W, 3) on the CPU."""
@@ -183,12 +187,6 @@ class SceneEditing(Viewing):
         finally:
             for field in fields:
                 field.edit = None
-
-
-def frames_of(scene: Any) -> tuple[int, ...]:
-    """Return the held-out views, or all that there are."""
-    found: tuple[int, ...] = scene.test or scene.val or scene.train
-    return found
 
 
 def decibels(errors: list[float]) -> float:

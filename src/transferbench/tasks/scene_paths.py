@@ -36,21 +36,24 @@ class CameraPath(NamedTuple):
     frames: NDArray[np.int64]
 
 
-def path_of(word: str, scene: Any, place: Placement, count: int | None) -> CameraPath:
+def path_of(word: str | None, scene: Any, place: Placement, count: int | None) -> CameraPath:
     """Return the poses of a film through ``scene``, a word of ``PATHS`` or a JSON file.
 
     ``orbit`` goes once round the scene's middle, as high and as far as the fitted cameras on average; ``spiral`` winds
-    in front of it; ``between`` runs from fitted view to fitted view; ``test`` has the held-out views. ``count`` is the
-    number of frames; None for 60, and for all held-out views or poses of a file. Poses of a file are run through where
-    a count is given. In a moving scene time goes on along the path, from the first fitted frame to the last.
+    in front of it; ``between`` runs from fitted view to fitted view; ``test`` has the held-out views. None is a spiral
+    where the cameras stand on one side of the scene, an orbit elsewhere. ``count`` is the number of frames; None for
+    60, and for all held-out views or poses of a file. Poses of a file are run through where a count is given. In a
+    moving scene time goes on along the path, from the first fitted frame to the last.
 
     Raises:
         UserError: no such path, a file that holds no poses, or cameras that the path does not suit.
     """
     fitted = scene.poses[list(scene.train)]
     number = FRAMES if count is None else count
+    if word is None:
+        word = "spiral" if _facing(fitted) >= FACING else "orbit"
     if word == "test":
-        held_out = scene.test or scene.val
+        held_out = scene.held_out
         if not held_out:
             raise UserError(f"task.path=test: {scene.name} has no held-out views; choose orbit, spiral or between")
         chosen = np.array(held_out)[evenly_spaced(len(held_out), len(held_out) if count is None else count)]
@@ -91,8 +94,7 @@ def upright(poses: Floats) -> Floats:
 
 
 def _spiral(poses: Floats, scene: Any, place: Placement, count: int) -> Floats:
-    facing = float(np.linalg.norm(poses[:, :3, 2].mean(0)))
-    if facing < FACING:
+    if _facing(poses) < FACING:
         raise UserError(
             f"task.path=spiral: the cameras of {scene.name} look at it from all sides, and a spiral winds in front of "
             "a scene; type task.path=orbit"
@@ -104,6 +106,11 @@ def _spiral(poses: Floats, scene: Any, place: Placement, count: int) -> Floats:
     if reach <= 0.1 * float(np.linalg.norm(eyes - eyes.mean(0), axis=1).max()):  # they look at no one point
         reach = float(np.linalg.norm((place.low + place.high) / 2 - eyes, axis=1).mean()) or 1.0
     return spiral(poses, 0.3 * reach, 2 * reach, count)  # which makes it face what is about that far away
+
+
+def _facing(poses: Floats) -> float:
+    """Return the length of the mean viewing direction: 1 where all cameras look the same way."""
+    return float(np.linalg.norm(poses[:, :3, 2].mean(0)))
 
 
 def _keys(poses: Floats, moving: bool, count: int) -> Floats:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,11 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from transferbench.nerf.editing import distance, unit
+from transferbench.nerf.editing import unit
 from transferbench.tasks.field_examination import picture, shaded
 
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
+Likeness = Callable[[Tensor], Tensor]
+"""From features (R, C) of length 1 to how like each is to what is sought (R,)."""
 
 MOST = 20_000
 """Pixels of a view, about, that scales are found from."""
@@ -39,8 +41,8 @@ class Scales(NamedTuple):
     likeness: tuple[float, float] | None = None
 
 
-def scales_of(views: Iterable[Any], query: Tensor | None = None) -> Scales:
-    """Return the scales that suit rendered ``views`` of a film; ``query`` (C,) is the feature that is sought."""
+def scales_of(views: Iterable[Any], like: Likeness | None = None) -> Scales:
+    """Return the scales that suit rendered ``views`` of a film; ``like`` tells what is sought."""
     depths, features = [], []
     for view in views:
         hits = (view.opacity > HIT).nonzero()[:, 0]
@@ -52,7 +54,7 @@ def scales_of(views: Iterable[Any], query: Tensor | None = None) -> Scales:
     if not features:
         return Scales(depth)
     found = torch.cat(features)
-    likeness = None if query is None else _range(_likeness(found, query), 0.02, 0.995)
+    likeness = None if like is None else _range(like(found).numpy(), 0.02, 0.995)
     return Scales(depth, _basis(found.numpy().astype(np.float64)), likeness)
 
 
@@ -81,19 +83,14 @@ def depth_of(view: Any) -> NDArray[np.float32]:
     return depth
 
 
-def _likeness(features: Tensor, query: Tensor) -> NDArray[np.float32]:
-    found: NDArray[np.float32] = (1 - distance(features, query.to(features.device)) / 2).float().cpu().numpy()
-    return found
-
-
 def picture_of(
-    what: str, view: Any, size: tuple[int, int], background: Tensor, scales: Scales, query: Tensor | None
+    what: str, view: Any, size: tuple[int, int], background: Tensor, scales: Scales, like: Likeness | None
 ) -> Picture:
     """Return one picture (H, W, 3) of a rendered ``view`` of H W rays.
 
-    ``what`` is its colour, its depth (near things bright), its features as colours, or its relevance: how like the
-    ``query`` things are (like ones bright). Where nothing is, the colour and the features have the ``background`` (3,),
-    the others are black.
+    ``what`` is its colour, its depth (near things bright), its features as colours, or its relevance: how ``like``
+    what is sought things are (like ones bright). Where nothing is, the colour and the features have the ``background``
+    (3,), the others are black.
     """
     if what == "colour":
         return picture(view.colour.clamp(0, 1).reshape(*size, 3))
@@ -101,9 +98,9 @@ def picture_of(
     if what == "depth":
         near = 1 - _scaled(depth_of(view), scales.depth)
         return shaded(np.where(hit, 0.1 + 0.9 * near, 0.0).reshape(size))
-    if what == "relevance" and query is not None and scales.likeness is not None:
-        like = _scaled(_likeness(unit(view.features), query), scales.likeness)
-        return shaded(np.where(hit, 0.1 + 0.9 * like, 0.0).reshape(size))
+    if what == "relevance" and like is not None and scales.likeness is not None:
+        relevant = _scaled(like(unit(view.features)).float().cpu().numpy(), scales.likeness)
+        return shaded(np.where(hit, 0.1 + 0.9 * relevant, 0.0).reshape(size))
     if what == "features" and scales.basis is not None:
         mean, directions, low, high = scales.basis
         features = unit(view.features).float().cpu().numpy().astype(np.float64)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,22 +14,24 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 
 from transferbench.errors import UserError
 from transferbench.features.extract import evenly_spaced, frozen
-from transferbench.nerf.editing import query_of, unit
+from transferbench.nerf.editing import distance, query_of, relevancy, unit
 from transferbench.nerf.film import write_film
 from transferbench.nerf.placement import placed
 from transferbench.nerf.rendering import Rendered
 from transferbench.nerf.views import Views
 from transferbench.storage import atomic_path, write_text
 from transferbench.tasks.examination import Examined
+from transferbench.tasks.scene_clicks import Click, clicked
 from transferbench.tasks.scene_export import refuse_mesh, write_cloud, write_surface
 from transferbench.tasks.scene_paths import cameras_of, path_of
-from transferbench.tasks.scene_pictures import picture_of, scales_of
-from transferbench.tasks.scene_retrieval import PATCH, Click, clicks
+from transferbench.tasks.scene_pictures import Likeness, picture_of, scales_of
+from transferbench.tasks.scene_words import Asked, asked_of
 from transferbench.tasks.viewing import Viewing
+from transferbench.text.prompts import read_prompts
 
 KINDS = ("colour", "depth", "features", "relevance")
 SAMPLE = 5
@@ -51,12 +52,16 @@ class SceneRendering(Viewing):
     Args:
         backbone: the scene's fitted model.
         head: not used.
-        path: orbit, spiral, between, test, or a JSON file of poses (``scene_paths.path_of``).
+        path: orbit, spiral, between, test, or a JSON file of poses; None for a spiral where all cameras stand on one
+            side of the scene, and an orbit elsewhere (``scene_paths.path_of``).
         frames: how many; None for 60, or all held-out views or poses of a file.
         fps: frames a second.
         what: colour, depth; features as colours and relevance to a query, of a field with features. Nothing where
             only a cloud or a mesh is wanted.
         query: what relevance is to: a label's name, or the ``frame``, ``row`` and ``column`` of a pixel, from 0.
+        ask: what relevance is to, in words, of a field with the features of a teacher that reads them; in place of
+            ``query``.
+        words: makes what reads them (``checkpoint.words_of``).
         width: of the pictures, pixels; None for that of the images, or what fits the height. With both given the
             vertical angle of view stays.
         height: likewise.
@@ -68,17 +73,20 @@ class SceneRendering(Viewing):
 
     cameras: Views
     click: Click | None
+    asked: Asked | None
 
     def __init__(
         self,
         backbone: Any,
         head: None = None,
         *,
-        path: str = "orbit",
+        path: str | None = None,
         frames: int | None = None,
         fps: float = 30,
         what: Sequence[Literal["colour", "depth", "features", "relevance"]] = ("colour", "depth"),
         query: str | Mapping[str, int] | None = None,
+        ask: str | Sequence[str] | None = None,
+        words: Callable[[], Any] | None = None,
         width: int | None = None,
         height: int | None = None,
         cloud: bool = False,
@@ -93,31 +101,33 @@ class SceneRendering(Viewing):
         for name, number in numbers.items():
             if number is not None and number < 1:
                 raise UserError(f"task.{name}={number}: expected 1 or more")
-        if ("relevance" in what) != (query is not None):
+        texts = 0 if ask is None else 1 if isinstance(ask, str) else len(ask)
+        if (query is not None) + texts != ("relevance" in what):
             raise UserError(
-                "relevance is to a query: give both, as in 'task.what=[colour,relevance]' task.query=mug, or neither"
+                "relevance is to one query or to words: type 'task.what=[colour,relevance]' and either task.query=mug "
+                "or task.ask='red ball', one text, or none of the three"
             )
         self.backbone, self.head = backbone, head
         self.path, self.frames, self.fps, self.what, self.query = path, frames, fps, tuple(dict.fromkeys(what)), query
+        self.ask, self.words = [ask] if isinstance(ask, str) else list(ask or ()), words
         self.width, self.height, self.cloud, self.mesh, self.fit = width, height, cloud, mesh, fit or {}
-        task = self.fit.get("config", {}).get("task", {})
-        self.pixel_centre, self.ndc = float(task.get("pixel_centre", 0.5)), bool(task.get("ndc", False))
+        self.look_through(self.fit)
 
     def check_data(self, data: Any) -> None:
         """Take over the scene, choose the cameras, and find what cannot be rendered.
 
         Raises:
             UserError: the data are no scene or not the one that was fitted to, the path or the query is none of it,
-                the field has no features, or no mesh can be made.
+                the field has no features or none that compare with words, or no mesh can be made.
         """
         super().check_data(data)
         scene, known = data.scene, self.fit.get("scene")
-        if known and known["name"] != scene.name and known["digest"] != data.digest():
+        if known and known["name"] != data.name and known["digest"] != data.digest():
             raise UserError(
-                f"the model was fitted to the scene {known['name']}, these data are {scene.name}; name the run that "
+                f"the model was fitted to the scene {known['name']}, these data are {data.name}; name the run that "
                 "was fitted to them, model=checkpoint model.path=outputs/nerf_fast/RUN, or type task.fit=null"
             )
-        self.place = placed(scene.poses, scene.near, scene.far, scene.box if scene.images.shape[-1] == 4 else None)
+        self.place = placed(scene.poses, scene.near, scene.far, scene.closed_box)
         path = path_of(self.path, scene, self.place, self.frames)
         as_taken = self.path == "test"
         self.cameras = cameras_of(path, scene, self.views, self.pixel_centre, as_taken, self.width, self.height)
@@ -129,6 +139,7 @@ class SceneRendering(Viewing):
                 "this field has no features; leave features and relevance out of task.what, or name a run that has "
                 "them, model=checkpoint model.path=outputs/n3f/RUN"
             )
+        self.asked = self.in_words() if self.ask else None
 
     def has_features(self) -> bool:
         """Tell whether the model renders features, by a look at one pixel in the middle."""
@@ -137,6 +148,11 @@ class SceneRendering(Viewing):
         with frozen(nn.ModuleList([self.backbone])):
             shown = self.backbone.render(self.views.whole(0)[middle : middle + 1], self.own_background)
         return getattr(shown, "features", None) is not None
+
+    def in_words(self) -> Asked | None:
+        """Return the text as the teacher of the fitted features reads it, in the prompts of that fit."""
+        prompts = read_prompts(self.fit.get("config", {}).get("task", {}).get("prompts", "photo"))
+        return asked_of(self.words and self.words(), (), self.ask, prompts)
 
     def examine(self, data: Any, sets: Mapping[str, Any], device: str, folder: Path) -> Examined:
         """Write all that was asked for into ``folder``; return what the report shows of it."""
@@ -165,16 +181,15 @@ class SceneRendering(Viewing):
         ]
         if not missing:
             return []
-        query = self.sought()
+        like = self.sought()
         sample = evenly_spaced(len(self.cameras.poses), SAMPLE)
-        scales = scales_of((self.frame(int(frame)) for frame in sample), query)
+        scales = scales_of((self.frame(int(frame)) for frame in sample), like)
         seconds = []
         for frame in track(missing, "rendering", console=Console(stderr=True), transient=True):
             start = time.perf_counter()
             view = self.frame(frame)
             pictures = {
-                what: picture_of(what, view, self.cameras.size, self.own_background, scales, query)
-                for what in self.what
+                what: picture_of(what, view, self.cameras.size, self.own_background, scales, like) for what in self.what
             }
             seconds.append(time.perf_counter() - start)
             for what, pixels in pictures.items():
@@ -188,13 +203,17 @@ class SceneRendering(Viewing):
         shown: Rendered = self.backbone.render(self.cameras.whole(number), behind)
         return shown
 
-    def sought(self) -> Tensor | None:
-        """Return the unit feature (C,) of what the query points at, None without a query."""
+    def sought(self) -> Likeness | None:
+        """Return what tells how like features are to what the query points at, or to the words; None without either."""
+        if self.asked is not None:
+            vector, negatives = next(iter(self.asked.vectors.values())), self.asked.negatives
+            return lambda features: relevancy(features, vector.to(features.device), negatives.to(features.device))
         if self.click is None:
             return None
         shown = self.view(self.click.frame)
         features = unit(shown.features).reshape(*self.views.size, -1)  # type: ignore[arg-type]
-        return query_of(features, self.click.row, self.click.column, self.click.side)
+        query = query_of(features, self.click.row, self.click.column, self.click.side)
+        return lambda features: 1 - distance(features, query.to(features.device)) / 2
 
     def kept(self, folder: Path, what: str) -> Iterator[NDArray[np.uint8]]:
         """Yield the pictures of a film."""
@@ -218,28 +237,3 @@ class SceneRendering(Viewing):
 def file_of(folder: Path, what: str, frame: int) -> Path:
     """Return the file of a picture."""
     return folder / "frames" / f"{what}_{frame:04d}.png"
-
-
-def clicked(query: str | Mapping[str, int], scene: Any) -> Click:
-    """Return the patch of a fitted view that a query means: a label's name, or the frame, row and column of a pixel.
-
-    Raises:
-        UserError: no such label or pixel.
-    """
-    if isinstance(query, str):
-        found = {} if scene.labels is None else {click.name: click for click in clicks(scene)}
-        if query in found:
-            return found[query]
-        there = f"there are {', '.join(found)}" if found else "this scene has no masks"
-        near = difflib.get_close_matches(query, list(found), n=1, cutoff=0.5)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(
-            f"task.query={query}: {there}{meant}; name one of them, or a pixel: 'task.query={{frame:0,row:0,column:0}}'"
-        )
-    limits = {"frame": len(scene), "row": scene.height, "column": scene.width}
-    if set(query) != set(limits) or not all(0 <= query[name] < limit for name, limit in limits.items()):
-        ranges = ", ".join(f"{name} from 0 to {limit - 1}" for name, limit in limits.items())
-        raise UserError(f"task.query={dict(query)}: expected {ranges}")
-    side = min(PATCH, scene.height, scene.width)
-    row, column = (int(np.clip(query[name] - side // 2, 0, limits[name] - side)) for name in ("row", "column"))
-    return Click("", (), query["frame"], row, column, side)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from transferbench.features.extract import frozen
@@ -17,11 +16,8 @@ from transferbench.nerf.quality import average_precision, mean_average_precision
 from transferbench.nerf.upsampling import bilinear, joint_bilateral, nearest
 from transferbench.tasks.examination import Examined
 from transferbench.tasks.field_examination import picture, shaded
+from transferbench.tasks.scene_clicks import PATCH, SMALLEST, Click, Kind, clicks
 
-PATCH = 5
-"""Side of a clicked patch at most, pixels; smaller where the object is thin."""
-SMALLEST = 12
-"""Pixels of an object in a view below which nobody clicks on it, or is asked to find it."""
 FORMS = ("teacher", "teacher_bilinear", "teacher_bilateral", "student")
 SHOWN = 3
 """Objects in the report, at most."""
@@ -29,58 +25,6 @@ RADIUS, SIGMA_SPACE, SIGMA_COLOUR = 2, 1.0, 0.1
 """Of the joint bilateral filter: cells, cells, and colours in [0, 1]."""
 
 Labels = NDArray[np.uint8]
-
-
-class Kind(NamedTuple):
-    """All things of one name, and their labels."""
-
-    name: str
-    labels: tuple[int, ...]
-
-
-class Click(NamedTuple):
-    """Where somebody clicks on a thing: the ``frame``, the patch's top left pixel and its side."""
-
-    name: str
-    labels: tuple[int, ...]
-    frame: int
-    row: int
-    column: int
-    side: int
-
-
-def kinds_of(scene: Any) -> list[Kind]:
-    """Return the kinds of things that masks name; none without masks."""
-    if scene.labels is None:
-        return []
-    kinds: dict[str, list[int]] = {}
-    for label, name in enumerate(scene.label_names, start=1):
-        kinds.setdefault(name, []).append(label)
-    return [Kind(name, tuple(labels)) for name, labels in kinds.items()]
-
-
-def clicks(scene: Any) -> list[Click]:
-    """Return a click on every kind of thing: where it is thickest in the training view that shows most of it.
-
-    Things of one name are one kind; a click hits one of them, and all have to be found.
-    """
-    frames = [f for f in scene.train if scene.labelled is None or scene.labelled[f]]
-    found = []
-    for name, labels in kinds_of(scene):
-        sizes = [(int((scene.labels[f] == label).sum()), f, label) for f in frames for label in labels]
-        size, frame, label = max(sizes, default=(0, 0, 0))
-        if size >= SMALLEST:
-            found.append(_thickest(name, labels, frame, scene.labels[frame] == label))
-    return found
-
-
-def _thickest(name: str, labels: tuple[int, ...], frame: int, mask: NDArray[np.bool_]) -> Click:
-    depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
-    side = min(PATCH, max(2 * int(depth.max() / 1.5) - 1, 1))
-    top = int(np.clip(row - side // 2, 0, mask.shape[0] - side))
-    left = int(np.clip(column - side // 2, 0, mask.shape[1] - side))
-    return Click(name, labels, frame, top, left, side)
 
 
 def examine_retrieval(task: Any, data: Any, device: str) -> Examined:
@@ -120,7 +64,7 @@ def examine_retrieval(task: Any, data: Any, device: str) -> Examined:
 
 def judged(scene: Any) -> list[int]:
     """Return the held-out views of which somebody says what they show."""
-    return [f for f in (scene.test or scene.val) if scene.labelled is None or scene.labelled[f]]
+    return [f for f in scene.held_out if scene.labelled is None or scene.labelled[f]]
 
 
 def shows(scene: Any, frame: int, thing: Kind | Click) -> bool:

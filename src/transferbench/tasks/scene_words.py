@@ -21,13 +21,13 @@ from transferbench.nerf.quality import mean_average_precision
 from transferbench.probes.matching import class_weights
 from transferbench.tasks.examination import Examined
 from transferbench.tasks.field_examination import picture, shaded
+from transferbench.tasks.scene_clicks import kinds_of
 from transferbench.tasks.scene_retrieval import (
     FORMS,
     SHOWN,
     averaged,
     forms_of,
     judged,
-    kinds_of,
     precision,
     shows,
     stretched,
@@ -62,17 +62,17 @@ class Asked(NamedTuple):
         return int(self.negatives.shape[1])
 
 
-def asked_of(teacher: Any, names: Sequence[str], own: Sequence[str], prompts: Sequence[str]) -> Asked | None:
-    """Return the ``names`` of a scene's things and the user's ``own`` words as the teacher reads them.
+def asked_of(words: Any, names: Sequence[str], own: Sequence[str], prompts: Sequence[str]) -> Asked | None:
+    """Return the ``names`` of a scene's things and the user's ``own`` words as a teacher's ``words`` read them.
 
-    None of a teacher without ``words`` (``models.words``), which knows images alone. A word is the mean of its prompts.
+    None where there are no ``words`` (``models.words.Words``): the teacher knows images alone. A word is the mean of
+    its prompts.
 
     Raises:
         UserError: an own word is empty, or the teacher knows none.
     """
-    words = getattr(teacher, "words", None)
     if empty := [word for word in own if not first_name(word)]:
-        raise UserError(f"task.ask={list(own)}: {empty[0]!r} is no word; expected such as task.ask=[fox,'red ball']")
+        raise UserError(f"task.ask={list(own)}: {empty[0]!r} is no word; expected such as fox or 'red ball'")
     if words is None:
         if own:
             raise UserError(f"task.ask={list(own)}: this teacher knows no words; take +experiment=n3f_words")

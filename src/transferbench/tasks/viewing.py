@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from transferbench.nerf.placement import Placement, placed, signature
 from transferbench.nerf.rendering import Rendered
 from transferbench.nerf.views import Views
 
-NEAR, FAR = 0.02, 1000.0
+NEAR, FAR = 0.1, 1000.0
 """Where rays of a scene begin and end that says nothing of it, in halves of its box."""
 FARTHEST = 1e4
 """How far from the origin cameras may stand, in halves of the box: single precision has 7 digits."""
@@ -50,20 +51,9 @@ class Viewing:
                 "a field is fitted to posed images; choose data=world_scene, or data=scene data.root=FOLDER"
             )
         scene = data.scene
-        transparent = scene.images.shape[-1] == 4  # else there is something behind the scene's box
         ndc = self.ndc and scene.frontal
-        if scene.near is None and not ndc and getattr(self.backbone, "inverse", True) is False:
-            raise UserError(
-                f"{scene.name} does not say how near and far things are, and samples evenly spaced in depth would miss "
-                "them; type model.inverse=true, or take experiment=nerf_fast"
-            )
-        inverse = getattr(self.backbone, "inverse", False)
-        if inverse and (ndc or (scene.near is not None and np.min(scene.near) <= 0)):
-            raise UserError(
-                f"{scene.name}: its rays begin at 0, where samples evenly spaced in inverse depth have no place; type "
-                "model.inverse=false"
-            )
-        place = placed(scene.poses, scene.near, scene.far, scene.box if transparent else None)
+        refuse_spacing(scene, ndc, getattr(self.backbone, "inverse", None))
+        place = placed(scene.poses, scene.near, scene.far, scene.closed_box)
         half = float(np.max(place.high - place.low)) / 2
         if (away := float(np.abs(scene.poses[:, :3, 3]).max())) > FARTHEST * half:
             raise UserError(
@@ -89,12 +79,17 @@ class Viewing:
             )
         self.own_background = torch.full((3,), 1.0 if scene.background == "white" else 0.0)
         self.images = torch.from_numpy(scene.images)
-        if ndc:  # projected rays lie in a cube of their own
-            place = Placement(np.full(3, -1.0), np.full(3, 1.0), False)
+        if ndc:
+            place = Placement(*self.views.reached(), False)
         low, high = (torch.tensor(corner, dtype=torch.float32) for corner in (place.low, place.high))
         cameras = torch.as_tensor(signature(scene.poses, self.pixel_centre, ndc), dtype=torch.float32)
         self.backbone.recognise(cameras, scene.name)
         self.backbone.place(low, high, place.unbounded)
+
+    def look_through(self, fit: Mapping[str, Any] | None) -> None:
+        """Send rays as the ``fit`` did that a checkpoint tells of (``checkpoint.facts_of``), where it says how."""
+        task = (fit or {}).get("config", {}).get("task", {})
+        self.pixel_centre, self.ndc = float(task.get("pixel_centre", 0.5)), bool(task.get("ndc", False))
 
     def view(self, frame: int) -> Rendered:
         """Return a whole view, rendered without gradients: (H W, ...) row after row."""
@@ -104,6 +99,23 @@ class Viewing:
     def truth(self, frame: int) -> Tensor:
         """Return the image (H, W, 3) of a frame on the scene's own background."""
         return on(self.images[frame], self.own_background).to(self.views.poses.device)
+
+
+def refuse_spacing(scene: Any, ndc: bool, inverse: bool | None) -> None:
+    """Raise ``UserError`` where samples spaced evenly in depth, or in its ``inverse``, do not suit a scene.
+
+    None of a model that spaces them otherwise.
+    """
+    if scene.near is None and not ndc and inverse is False:
+        raise UserError(
+            f"{scene.name} does not say how near and far things are, and samples evenly spaced in depth would miss "
+            "them; type model.inverse=true, or take experiment=nerf_fast"
+        )
+    if inverse and (ndc or (scene.near is not None and np.min(scene.near) <= 0)):
+        raise UserError(
+            f"{scene.name}: its rays begin at 0, where samples evenly spaced in inverse depth have no place; type "
+            "model.inverse=false"
+        )
 
 
 def on(pixels: Tensor, background: Tensor) -> Tensor:

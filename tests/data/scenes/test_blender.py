@@ -41,7 +41,7 @@ def test_the_focal_length_of_lego(capture: Any, size: int, focal: float) -> None
         Image.new("RGB", (800, 800)).save(file)
     scene = read_blender(capture.root, Sizing(size=size))
     np.testing.assert_allclose(scene.intrinsics[0], [focal, focal, size / 2, size / 2], rtol=1e-8)
-    assert scene.background is None
+    assert scene.background is None and scene.near is None and scene.far is None, "there is something behind"
 
 
 def test_a_real_pose_is_taken_as_it_is(capture: Any) -> None:

@@ -11,13 +11,17 @@ import pytest
 import torch
 from PIL import Image
 
+import transferbench.data.world as world_data
 from transferbench.data.scenes import world
 from transferbench.data.scenes.module import SceneData
 from transferbench.data.scenes.rays import Draw
 from transferbench.data.scenes.scene import Scene
 from transferbench.data.scenes.world import WorldScene
+from transferbench.data.world import WorldData
 from transferbench.errors import UserError
+from transferbench.world.cache import World
 from transferbench.world.studio import open_scene
+from transferbench.world.taxonomy import concept_ids, leaves, read_taxonomy, write_wordnet
 
 
 def scene(**changed: Any) -> Scene:
@@ -103,7 +107,7 @@ def test_its_digest_follows_the_images_the_cameras_and_the_splits() -> None:
     ):
         found.add(ready(scene(**changed)).digest())
     assert len(found) == 5 and ready().digest() in found
-    assert ready().kept() == {"scene": {"name": "made", "digest": ready().digest()}}
+    assert ready().kept() == {"scene": {"name": "scene", "digest": ready().digest()}}
 
 
 def test_there_are_no_classes_and_nothing_to_probe() -> None:
@@ -131,7 +135,9 @@ def small_world(monkeypatch: pytest.MonkeyPatch, own_cache: None) -> None:
         "stage": {"lemmas": ("barrel", "cactus", "mug"), "objects": 3, "train": 2, "val": 1, "test": 2},
         "kitchen": {"frames": 20},
     }
-    monkeypatch.setattr(world, "open_scene", lambda kind, *rest, **more: open_scene(kind, *rest, **more, **few[kind]))
+    monkeypatch.setattr(
+        world, "open_scene", lambda kind, *rest, **more: open_scene(kind, *rest, **{**more, **few[kind]})
+    )
 
 
 @pytest.mark.usefixtures("small_world")
@@ -152,6 +158,45 @@ def test_a_stage_of_the_world_comes_through_the_reader() -> None:
     again = WorldScene(size=20, progress=False, pixels=Draw(rays=8))
     again.setup()
     assert again.render_seconds == 0 and again.digest() == data.digest()
+
+
+def test_things_are_of_the_concepts_that_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def stop(*_: object, lemmas: Any, **__: object) -> None:
+        asked.append(lemmas)
+        raise UserError("enough")
+
+    monkeypatch.setattr(world, "open_scene", stop)
+    given: dict[str, Any] = {"all": None, "seen": world.seen_lemmas(), "chosen": ["fox", "mug"]}
+    for name, lemmas in given.items():
+        data = WorldScene(scene_seed=3, pixels=Draw(rays=8), concepts=lemmas if name == "chosen" else name)
+        with pytest.raises(UserError, match="enough"):
+            data.setup()
+        assert data.name == ("stage_3" if name == "all" else f"stage_{name}_3")
+    assert asked == [None, given["seen"], ("fox", "mug")]
+    with pytest.raises(UserError, match=r"data\.concepts=fox: expected all, seen, or lemmas"):
+        WorldScene(pixels=Draw(rays=8), concepts="fox")  # type: ignore[arg-type]
+
+
+def test_what_is_seen_is_what_models_of_the_world_are_trained_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The same draw, of concepts whose ids are made from the taxonomy alone."""
+    concepts = read_taxonomy()
+    ids = concept_ids(concepts)
+    names = {ids[concept.lemma]: concept.lemma for concept in concepts}
+
+    def unrendered(*_: object) -> World:
+        write_wordnet(concepts, tmp_path)
+        return World(tmp_path, tmp_path, tuple(sorted(ids[leaf.lemma] for leaf in leaves(concepts))), {}, "", 0.0)
+
+    monkeypatch.setattr(world_data, "open_world", unrendered)
+    monkeypatch.setattr(WorldData, "_of", lambda self, wnids: wnids)
+    data = WorldData(None, 1, 8, 8)
+    data.read()
+    seen = {names[wnid] for wnid in data.draw.seen}
+    assert len(seen) == 20 and seen == set(world.seen_lemmas()) and "fox" in seen
 
 
 @pytest.mark.usefixtures("small_world")

@@ -34,7 +34,8 @@ def read_blender(root: Path, sizing: Sizing = FULL, split: float | None = None, 
     """Read a scene of NeRF's synthetic kind; frames are in the order of training, validation, test.
 
     ``file_path`` may lack its suffix. Transparent images are put on white. The files may say ``near``, ``far`` and
-    ``box``; without that 2, 6 and +-1.5 hold. ``masks/<file_path>.png`` are maps of labels that ``objects.json`` names.
+    ``box``; without that 2, 6 and +-1.5 hold, where images have an alpha channel. ``masks/<file_path>.png`` are maps
+    of labels that ``objects.json`` names.
 
     Args:
         root: holds ``transforms_train.json`` and, where there are any, those of val and test.
@@ -55,11 +56,16 @@ def read_blender(root: Path, sizing: Sizing = FULL, split: float | None = None, 
         for part in parts.values()
         for frame in part.frames
     ]
-    bounds = [bounds_of(part.source, part.content) or (NEAR, FAR) for part in parts.values() for _ in part.files]
+    said = [bounds_of(part.source, part.content) for part in parts.values() for _ in part.files]
     box = box_of(source, parts["train"].content)
     masks = [file for part in parts.values() for file in _masks(root, part)]
+    scene = draft.finished(cameras, [one or (NEAR, FAR) for one in said])
+    if scene.images.shape[-1] == 3 and not any(
+        said
+    ):  # a capture filed like one of the eight, which have nothing behind
+        scene = replace(scene, near=None, far=None)
     return replace(
-        draft.finished(cameras, bounds),
+        scene,
         box=np.array([[-BOX] * 3, [BOX] * 3]) if box is None else box,
         **vars(named_maps(root, draft.gallery, masks)),
     )

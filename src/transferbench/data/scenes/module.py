@@ -93,7 +93,7 @@ class SceneData(ResumingData):
 
     def kept(self) -> dict[str, Any]:
         """Return what a checkpoint tells of the scene."""
-        return {"scene": {"name": self.scene.name, "digest": self.digest()}}
+        return {"scene": {"name": self.name, "digest": self.digest()}}
 
     @property
     def render_seconds(self) -> float:

@@ -76,3 +76,13 @@ class Scene:
     def width(self) -> int:
         """Of the images, pixels."""
         return int(self.images.shape[2])
+
+    @property
+    def held_out(self) -> tuple[int, ...]:
+        """Places of the frames to judge by: those of ``test``, or of ``val`` where there are none; perhaps none."""
+        return self.test or self.val
+
+    @property
+    def closed_box(self) -> Floats | None:
+        """The box that holds all there is to see (2, 3): None where images have no alpha, and show what is behind."""
+        return self.box if self.images.shape[-1] == 4 else None
