@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -107,6 +108,31 @@ def test_its_width_and_the_growth_of_its_levels() -> None:
     assert HashGrid(levels=1, coarsest=5, finest=9).resolutions == [5]
     assert grid(torch.rand(0, 3)).shape == (0, 16)
     assert grid.table.abs().max() <= 1e-4
+
+
+def test_a_refined_grid_goes_on_from_its_dense_levels_and_comes_back(points: Tensor) -> None:
+    grid = HashGrid(log2_table=13)
+    grid.table.data.uniform_(-1, 1)
+    plain, state = grid(points.float()), {key: value.clone() for key, value in grid.state_dict().items()}
+    grid.refine(4)
+    sides = grid.sides.tolist()
+    assert grid.dense == 1 and sides[0] == 16 and sides[-1] == 512
+    ratios = [b / a for a, b in itertools.pairwise(sides)]
+    assert max(ratios) / min(ratios) < 1.1
+    finer = HashGrid(log2_table=13, coarsest=16, finest=512)  # which is the same, since one level is dense
+    finer.table.data.copy_(grid.table.data)
+    torch.testing.assert_close(grid(points.float()), finer(points.float()))
+    other = HashGrid(log2_table=13)
+    other.load_state_dict(grid.state_dict())
+    torch.testing.assert_close(other(points.float()), grid(points.float()))
+    grid.refine(1)
+    assert torch.equal(grid(points.float()), plain) and torch.equal(grid.sides, state["sides"])
+    for levels in ({"levels": 1}, {"finest": 16, "log2_table": 24}):
+        small = HashGrid(**{"coarsest": 4, "finest": 16, **levels})
+        small.refine(4)
+        assert small.sides.tolist() == small.resolutions
+    with pytest.raises(ValueError, match="expected 1 to 4"):
+        grid.refine(8)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from transferbench.errors import UserError
 
 PRIMES = (1, 2654435761, 805459861)  # arXiv:2201.05989, section 3
-CORNERS = tuple((i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1))
+MOST_REFINED = 4
+"""Times that cells can be made smaller after a grid is built."""
 
 
 class _Lookup(torch.autograd.Function):
@@ -75,11 +76,27 @@ class HashGrid(nn.Module):
         self.width = levels * features
         self.mask = 2**log2_table - 1
         self.primes = [prime & self.mask for prime in PRIMES]  # the low bits of a product are those of the low bits
-        self.whole = torch.int32 if (finest + 1) * self.mask < 2**31 and sum(sizes) < 2**31 else torch.int64
+        largest = (MOST_REFINED * finest + 1) * self.mask
+        self.whole = torch.int32 if largest < 2**31 and sum(sizes) < 2**31 else torch.int64
         self.table = nn.Parameter(torch.empty(sum(sizes), features).uniform_(-1e-4, 1e-4))
         starts = torch.tensor([0, *sizes[:-1]]).cumsum(0)
         self.register_buffer("offsets", starts, persistent=False)
-        self.register_buffer("sides", torch.tensor(self.resolutions), persistent=False)
+        self.register_buffer("sides", torch.tensor(self.resolutions))
+
+    @torch.no_grad()
+    def refine(self, factor: int) -> None:
+        """Have the levels that share rows go on, geometrically, to cells ``factor`` times as small; 1 undoes it.
+
+        Tables stay as large as they are, and levels with a row for each vertex as they were. Raises ValueError for
+        another factor than 1 to ``MOST_REFINED``.
+        """
+        if not 1 <= factor <= MOST_REFINED:
+            raise ValueError(f"factor={factor}: expected 1 to {MOST_REFINED}")
+        first = max(self.dense - 1, 0)
+        start, more = self.resolutions[first], len(self.resolutions) - 1 - first
+        growth = factor * self.resolutions[-1] / start
+        finer = [round(start * growth ** (step / more)) for step in range(1, more + 1)]
+        self.sides.copy_(torch.tensor(self.resolutions[: first + 1] + finer if factor > 1 else self.resolutions))
 
     def forward(self, points: Tensor) -> Tensor:
         """Return the features (N, width) of ``points`` (N, 3) in [0, 1]; those outside count as on the border."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from transferbench.models.fields import FieldValues
+from transferbench.models.hash_grid import HashGrid
 from transferbench.models.occupancy import OccupancyGrid
 from transferbench.models.placing import Placed
 from transferbench.nerf.bundle import Rays
@@ -16,6 +17,8 @@ from transferbench.nerf.packed import Packed, along_rays, weights
 from transferbench.nerf.rays import ray_box
 from transferbench.nerf.rendering import Rendered, in_chunks
 
+CLOSER = 4
+"""How much finer the hash grids of an unbounded scene are: its box is half of them, and reaches to the cameras."""
 SAMPLES = 2**18
 """Samples that the field is asked for together in a view: a ray may have thousands."""
 
@@ -67,6 +70,9 @@ class Marched(Placed):
         self.centre.copy_((low + high) / 2)
         self.reach.copy_((high - low).max() / 2)
         self.unbounded.fill_(unbounded)
+        for part in self.field.modules():
+            if isinstance(part, HashGrid):
+                part.refine(CLOSER if unbounded else 1)
 
     @property
     def step(self) -> float:

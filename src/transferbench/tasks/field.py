@@ -50,8 +50,8 @@ class FieldFitting(Viewing, Pretraining):
         decay: what the rate is multiplied by, in all, until the last step; it falls exponentially.
         decay_steps: steps in which it falls that far; None for those of the run.
         loss: squared or huber (with a bend at 0.1) distance of colours.
-        background: that images with an alpha channel are put on in training: the scene's own, or random colours, which
-            tell the empty from the white. Judged is always on the scene's own.
+        background: what rays end on in training, and transparent images are put on: the scene's own, or random colours,
+            which tell the empty from the white or the black. Judged is always on the scene's own.
         pixel_centre: where in a pixel its ray goes through.
         ndc: normalised device coordinates for forward-facing scenes.
         compile: ``torch.compile`` the model's fields, in place, so that checkpoints keep their names.
@@ -135,7 +135,7 @@ class FieldFitting(Viewing, Pretraining):
     def drawn_background(self, count: int) -> Tensor:
         """Return what ``count`` rays of a training step end on."""
         own = self.own_background.to(self.device)
-        if self.background == "random" and self.images.shape[-1] == 4:
+        if self.background == "random":
             return torch.rand(count, 3, device=self.device)
         return own.expand(count, 3)
 
