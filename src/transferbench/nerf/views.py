@@ -97,8 +97,10 @@ class Views(nn.Module):
         return bool(((self.poses[:, None, 2, :3] * corners).sum(-1) < 0).all())
 
     def reached(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the lowest and the highest coordinates (3,) of projected rays: a camera that is off the middle sees
-        beyond the cube [-1, 1] that one at the origin has."""
+        """Return the lowest and the highest coordinates (3,) of projected rays.
+
+        A camera that is off the middle sees beyond the cube [-1, 1] that one at the origin has.
+        """
         height, width = self.size
         rows, columns = torch.tensor([[0, 0, height - 1, height - 1], [0, width - 1, 0, width - 1]])
         frames = torch.arange(len(self.poses)).repeat_interleave(4)

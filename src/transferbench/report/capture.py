@@ -91,10 +91,8 @@ def capture_of(scene: Any, ndc: bool = False) -> Capture:
         scene: the scene.
         ndc: rays of forward-facing scenes are projected into normalised device coordinates.
     """
-    place, around = (
-        placed(scene.poses, scene.near, scene.far, scene.closed_box),
-        placed(scene.poses, scene.near, scene.far),
-    )
+    place = placed(scene.poses, scene.near, scene.far, scene.closed_box)
+    around = placed(scene.poses, scene.near, scene.far)
     look = (around.low + around.high) / 2
     size = (scene.height, scene.width)
     room = box_corners(place.low, place.high)

@@ -60,9 +60,7 @@ def read_blender(root: Path, sizing: Sizing = FULL, split: float | None = None, 
     box = box_of(source, parts["train"].content)
     masks = [file for part in parts.values() for file in _masks(root, part)]
     scene = draft.finished(cameras, [one or (NEAR, FAR) for one in said])
-    if scene.images.shape[-1] == 3 and not any(
-        said
-    ):  # a capture filed like one of the eight, which have nothing behind
+    if scene.images.shape[-1] == 3 and not any(said):  # a capture filed like one of the eight, with things behind it
         scene = replace(scene, near=None, far=None)
     return replace(
         scene,

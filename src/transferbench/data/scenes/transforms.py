@@ -42,8 +42,8 @@ def read_transforms(root: Path, sizing: Sizing = FULL, split: float | None = Non
     """Read a capture; frames are sorted by name, numbers in it by their value.
 
     Frames whose image is missing are left out with a warning. A black pixel in a frame's ``mask_path`` is ignored.
-    Poses stay as they are written, neither centred nor scaled; ``aabb_scale`` becomes the box, in
-    their units, which counts where images have an alpha channel.
+    Poses stay as they are written, neither centred nor scaled; ``aabb_scale`` becomes the box, in their
+    units, which counts where images have an alpha channel.
 
     Args:
         root: holds ``transforms.json``.
