@@ -168,12 +168,15 @@ def test_things_are_of_the_concepts_that_are_asked_for(monkeypatch: pytest.Monke
         raise UserError("enough")
 
     monkeypatch.setattr(world, "open_scene", stop)
+    names: dict[str, str] = {}
     given: dict[str, Any] = {"all": None, "seen": world.seen_lemmas(), "chosen": ["fox", "mug"]}
     for name, lemmas in given.items():
         data = WorldScene(scene_seed=3, pixels=Draw(rays=8), concepts=lemmas if name == "chosen" else name)
         with pytest.raises(UserError, match="enough"):
             data.setup()
-        assert data.name == ("stage_3" if name == "all" else f"stage_{name}_3")
+        names[name] = data.name
+    other = WorldScene(scene_seed=3, pixels=Draw(rays=8), concepts=["fox", "crab"]).name
+    assert (names["all"], names["seen"]) == ("stage_3", "stage_seen_3") and len({*names.values(), other}) == 4
     assert asked == [None, given["seen"], ("fox", "mug")]
     with pytest.raises(UserError, match=r"data\.concepts=fox: expected all, seen, or lemmas"):
         WorldScene(pixels=Draw(rays=8), concepts="fox")  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from transferbench.data.scenes.folder import read_scene
 from transferbench.data.scenes.module import SceneData
 from transferbench.data.scenes.scene import Scene
 from transferbench.errors import UserError
+from transferbench.storage import digest_of
 from transferbench.world.studio import open_scene
 from transferbench.world.taxonomy import concept_ids, leaves, read_taxonomy, write_wordnet
 
@@ -44,8 +45,8 @@ class WorldScene(SceneData):
         if isinstance(concepts, str) and concepts not in ("all", "seen"):
             raise UserError(f"data.concepts={concepts}: expected all, seen, or lemmas, such as [fox,mug,piano,car]")
         self.concepts = concepts if isinstance(concepts, str) else tuple(concepts)
-        chosen = "" if concepts == "all" else "seen_" if concepts == "seen" else "chosen_"
-        self.name = f"{kind}_{chosen}{scene_seed}"
+        own = self.concepts if isinstance(self.concepts, str) else digest_of(sorted(self.concepts))[:6]
+        self.name = f"{kind}_{scene_seed}" if own == "all" else f"{kind}_{own}_{scene_seed}"  # two choices, two scenes
         self._seconds = 0.0
 
     def read(self) -> Scene:
